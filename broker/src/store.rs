@@ -1,0 +1,494 @@
+//! The state of the memory broker and its single steps, without threads or clocks.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use chatup_core::exchange::{
+    Answer, BanRecord, ChannelTail, Event, MemberKey, Operation, Publish, RoomStats, WorkerId, WorkerRecord,
+};
+use chatup_core::limits::{IDEMPOTENCY_KEYS_PER_CHANNEL_MAX, IDEMPOTENCY_TTL_MS};
+use chatup_core::message::{self, Publication, UnixMillis};
+use chatup_core::names::{ChannelName, IdempotencyKey, RoomName, TokenId, UserName};
+use chatup_core::position::{Epoch, MessageId, Offset, Position};
+use chatup_core::refusal::{BanTtl, Refused};
+use serde_json::value::RawValue;
+
+use crate::contract::{ClientId, WORKER_EXPIRY_MS};
+
+/// What the store keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreSettings {
+    /// Messages a channel keeps, for history and for coming back.
+    pub messages_max: usize,
+    /// How long a channel without a new message keeps them, in milliseconds.
+    pub expire_ms: u64,
+}
+
+/// To whom an event goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    /// One client.
+    Client(ClientId),
+    /// All of them.
+    Everyone,
+}
+
+/// A publication's sender and key.
+type KeyOwner = (Option<UserName>, IdempotencyKey);
+
+struct Channel {
+    epoch: Epoch,
+    messages: VecDeque<Publication>,
+    head: Offset,
+    /// Position of the message before the oldest kept.
+    before: (Offset, MessageId),
+    last_published: UnixMillis,
+    open_at: Vec<ClientId>,
+    keys: HashMap<KeyOwner, Position>,
+    keys_by_age: VecDeque<(UnixMillis, KeyOwner)>,
+}
+
+/// How a ban ends.
+type Until = Option<UnixMillis>;
+
+/// All of it.
+pub struct Store {
+    settings: StoreSettings,
+    channels: HashMap<ChannelName, Channel>,
+    bans: HashMap<RoomName, BTreeMap<UserName, Until>>,
+    /// Announced members' `_public`, in the order of their coming.
+    members: HashMap<RoomName, BTreeMap<u64, Arc<RawValue>>>,
+    member_numbers: HashMap<(RoomName, MemberKey), u64>,
+    next_member: u64,
+    viewers: HashMap<RoomName, HashMap<(WorkerId, u16), u32>>,
+    workers: BTreeMap<WorkerId, (WorkerRecord, UnixMillis)>,
+    claims: HashMap<TokenId, UnixMillis>,
+    random: Box<dyn FnMut() -> u128 + Send>,
+    out: Vec<(Recipient, Event)>,
+}
+
+impl Store {
+    /// An empty store; `random` gives 128 random bits.
+    #[must_use]
+    pub fn new(settings: StoreSettings, random: Box<dyn FnMut() -> u128 + Send>) -> Store {
+        Store {
+            settings,
+            channels: HashMap::new(),
+            bans: HashMap::new(),
+            members: HashMap::new(),
+            member_numbers: HashMap::new(),
+            next_member: 0,
+            viewers: HashMap::new(),
+            workers: BTreeMap::new(),
+            claims: HashMap::new(),
+            random,
+            out: Vec::new(),
+        }
+    }
+
+    /// Carries an operation out. The events are for [`Store::take_events`].
+    pub fn handle(&mut self, client: ClientId, operation: Operation, now: UnixMillis) -> Answer {
+        match operation {
+            Operation::Publish(publish) => self.publish(&publish, now),
+            Operation::Join { room, member, name, public } => self.join(&room, member, &name, &public, now),
+            Operation::Leave { room, member } => {
+                self.leave(&room, member, now);
+                Answer::Done
+            }
+            Operation::Open(channel) => self.open(client, channel, now),
+            Operation::Close(channel) => {
+                self.close(client, &channel);
+                Answer::Done
+            }
+            Operation::History { channel, messages_max } => {
+                let kept = self.channels.get(&channel).map(|channel| channel.messages.iter().rev());
+                Answer::History(kept.into_iter().flatten().take(messages_max).cloned().collect())
+            }
+            Operation::Ban { room, name, until, id } => {
+                self.ban(&room, name, until, id, now);
+                Answer::Done
+            }
+            Operation::Unban { room, name } => {
+                let ban = self.bans.get_mut(&room).and_then(|bans| bans.remove(&name));
+                Answer::Was(ban.is_some_and(|until| until.is_none_or(|until| until > now)))
+            }
+            Operation::Bans(room) => {
+                let bans = self.bans.get(&room).into_iter().flatten();
+                let alive = bans.filter(|(_, until)| until.is_none_or(|until| until > now));
+                let record = |(name, until): (&UserName, &Until)| BanRecord {
+                    name: name.as_str().into(),
+                    until_ms: until.map(|until| until.0),
+                };
+                Answer::Bans(alive.map(record).collect())
+            }
+            Operation::Stats { room, skip, limit } => Answer::Stats(self.stats(&room, skip, limit)),
+            Operation::Heartbeat(record) => {
+                self.workers.insert(record.id, (record, now));
+                Answer::Done
+            }
+            Operation::Retire(worker) => {
+                self.retire(worker, now);
+                Answer::Done
+            }
+            Operation::Workers => {
+                Answer::Workers(self.workers.values().map(|(record, _)| record.clone()).collect())
+            }
+            Operation::Viewers { worker, shard, counts } => {
+                for (room, count) in counts {
+                    self.count_viewers(room, (worker, shard), count);
+                }
+                Answer::Done
+            }
+            Operation::Claim { id, until } => {
+                let free = self.claims.get(&id).is_none_or(|until| *until <= now);
+                if free {
+                    self.claims.insert(id, until);
+                }
+                Answer::Was(free)
+            }
+        }
+    }
+
+    /// The events of the steps since the last call, in order.
+    pub fn take_events(&mut self) -> Vec<(Recipient, Event)> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// A client no longer exists.
+    pub fn disconnect(&mut self, client: ClientId) {
+        for channel in self.channels.values_mut() {
+            channel.open_at.retain(|open| *open != client);
+        }
+    }
+
+    /// Forgets what has run out. To be called about once a second.
+    pub fn sweep(&mut self, now: UnixMillis) {
+        let dead: Vec<WorkerId> = self
+            .workers
+            .iter()
+            .filter(|(_, (_, heard))| heard.0 + WORKER_EXPIRY_MS <= now.0)
+            .map(|(id, _)| *id)
+            .collect();
+        for worker in dead {
+            self.retire(worker, now);
+        }
+        self.claims.retain(|_, until| *until > now);
+        self.bans.retain(|_, bans| {
+            bans.retain(|_, until| until.is_none_or(|until| until > now));
+            !bans.is_empty()
+        });
+        let expire_ms = self.settings.expire_ms;
+        self.channels.retain(|_, channel| {
+            channel.expire_keys(now);
+            if channel.last_published.0 + expire_ms <= now.0 {
+                channel.keep(0);
+            }
+            !channel.open_at.is_empty() || !channel.messages.is_empty() || !channel.keys.is_empty()
+        });
+    }
+
+    fn ban_left(&self, room: &RoomName, name: &UserName, now: UnixMillis) -> Option<BanTtl> {
+        match self.bans.get(room)?.get(name)? {
+            None => Some(BanTtl::FOREVER),
+            Some(until) if *until > now => Some(BanTtl::left(until.0, now.0)),
+            Some(_) => None,
+        }
+    }
+
+    fn channel(&mut self, name: &ChannelName, now: UnixMillis) -> &mut Channel {
+        if !self.channels.contains_key(name) {
+            let bits = (self.random)();
+            let epoch = Epoch(u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(1));
+            self.channels.insert(name.clone(), Channel::new(epoch, now));
+        }
+        // Inserted a line above.
+        self.channels.entry(name.clone()).or_insert_with(|| Channel::new(Epoch(0), now))
+    }
+
+    fn publish(&mut self, publish: &Publish, now: UnixMillis) -> Answer {
+        if let Some((room, name)) = &publish.sender
+            && let Some(ttl) = self.ban_left(room, name, now)
+        {
+            return Answer::Refused(Refused::banned(ttl));
+        }
+        let owner =
+            publish.key.clone().map(|key| (publish.sender.as_ref().map(|(_, name)| name.clone()), key));
+        let channel = self.channel(&publish.channel, now);
+        channel.expire_keys(now);
+        if let Some(position) = owner.as_ref().and_then(|owner| channel.keys.get(owner)) {
+            return Answer::Published { position: *position, duplicate: true };
+        }
+        let position = self.append(&publish.channel, publish.id, &publish.payload, now);
+        if let Some(owner) = owner {
+            self.channel(&publish.channel, now).remember(owner, position, now);
+        }
+        Answer::Published { position, duplicate: false }
+    }
+
+    /// Numbers, keeps and publishes.
+    fn append(
+        &mut self,
+        name: &ChannelName,
+        id: MessageId,
+        payload: &Arc<[u8]>,
+        now: UnixMillis,
+    ) -> Position {
+        let messages_max = self.settings.messages_max;
+        let channel = self.channel(name, now);
+        channel.head = channel.head.next();
+        channel.last_published = now;
+        let publication = Publication {
+            channel: name.clone(),
+            epoch: channel.epoch,
+            offset: channel.head,
+            id,
+            payload: Arc::clone(payload),
+        };
+        let position = Position { epoch: channel.epoch, offset: channel.head, id };
+        channel.messages.push_back(publication.clone());
+        channel.keep(messages_max);
+        let open_at = channel.open_at.clone();
+        let events = open_at
+            .into_iter()
+            .map(|client| (Recipient::Client(client), Event::Published(publication.clone())));
+        self.out.extend(events);
+        position
+    }
+
+    fn open(&mut self, client: ClientId, name: ChannelName, now: UnixMillis) -> Answer {
+        let channel = self.channel(&name, now);
+        if !channel.open_at.contains(&client) {
+            channel.open_at.push(client);
+        }
+        let (offset, id) = channel.before;
+        Answer::Opened(ChannelTail {
+            before: Position { epoch: channel.epoch, offset, id },
+            messages: channel.messages.iter().cloned().collect(),
+            channel: name,
+        })
+    }
+
+    fn close(&mut self, client: ClientId, name: &ChannelName) {
+        let Some(channel) = self.channels.get_mut(name) else { return };
+        channel.open_at.retain(|open| *open != client);
+        // Otherwise every name that anybody ever subscribed to would stay.
+        if channel.open_at.is_empty() && channel.head == Offset::START {
+            self.channels.remove(name);
+        }
+    }
+
+    fn ban(&mut self, room: &RoomName, name: UserName, until: Until, id: MessageId, now: UnixMillis) {
+        if until.is_some_and(|until| until <= now) {
+            return;
+        }
+        let ttl = until.map_or(BanTtl::FOREVER, |until| BanTtl::left(until.0, now.0));
+        self.append(&room.messages(), id, &message::remove_user_messages(&name, id, now), now);
+        self.out.push((Recipient::Everyone, Event::Banned { room: room.clone(), name: name.clone(), ttl }));
+        self.bans.entry(room.clone()).or_default().insert(name, until);
+    }
+
+    fn join(
+        &mut self,
+        room: &RoomName,
+        member: MemberKey,
+        name: &UserName,
+        public: &Arc<RawValue>,
+        now: UnixMillis,
+    ) -> Answer {
+        let banned = self.ban_left(room, name, now);
+        if self.member_numbers.contains_key(&(room.clone(), member)) {
+            return Answer::Joined(banned);
+        }
+        if banned.is_none() {
+            self.announce(true, room, public, now);
+            let number = self.next_member;
+            self.next_member += 1;
+            self.member_numbers.insert((room.clone(), member), number);
+            self.members.entry(room.clone()).or_default().insert(number, Arc::clone(public));
+        }
+        Answer::Joined(banned)
+    }
+
+    fn announce(&mut self, joined: bool, room: &RoomName, public: &RawValue, now: UnixMillis) {
+        let id = MessageId::from_random((self.random)());
+        let payload = message::membership(joined, public, id, now);
+        self.append(&room.events(), id, &payload, now);
+    }
+
+    fn leave(&mut self, room: &RoomName, member: MemberKey, now: UnixMillis) {
+        let Some(number) = self.member_numbers.remove(&(room.clone(), member)) else { return };
+        let Some(members) = self.members.get_mut(room) else { return };
+        let left = members.remove(&number);
+        if members.is_empty() {
+            self.members.remove(room);
+        }
+        if let Some(public) = left {
+            self.announce(false, room, &public, now);
+        }
+    }
+
+    fn stats(&self, room: &RoomName, skip: usize, limit: usize) -> RoomStats {
+        let members = self.members.get(room);
+        let viewers = self.viewers.get(room).into_iter().flat_map(HashMap::values);
+        RoomStats {
+            viewers: viewers.map(|count| u64::from(*count)).sum(),
+            members: members.map_or(0, |members| members.len() as u64),
+            users: members.into_iter().flat_map(BTreeMap::values).skip(skip).take(limit).cloned().collect(),
+        }
+    }
+
+    fn count_viewers(&mut self, room: RoomName, at: (WorkerId, u16), count: u32) {
+        let counts = self.viewers.entry(room.clone()).or_default();
+        if count == 0 {
+            counts.remove(&at);
+            if counts.is_empty() {
+                self.viewers.remove(&room);
+            }
+        } else {
+            counts.insert(at, count);
+        }
+    }
+
+    fn retire(&mut self, worker: WorkerId, now: UnixMillis) {
+        self.workers.remove(&worker);
+        self.viewers.retain(|_, counts| {
+            counts.retain(|(of, _), _| *of != worker);
+            !counts.is_empty()
+        });
+        let gone: HashSet<(RoomName, MemberKey)> =
+            self.member_numbers.keys().filter(|(_, member)| member.worker == worker).cloned().collect();
+        for (room, member) in gone {
+            self.leave(&room, member, now);
+        }
+    }
+}
+
+impl Channel {
+    fn new(epoch: Epoch, now: UnixMillis) -> Channel {
+        Channel {
+            epoch,
+            messages: VecDeque::new(),
+            head: Offset::START,
+            before: (Offset::START, MessageId::NONE),
+            last_published: now,
+            open_at: Vec::new(),
+            keys: HashMap::new(),
+            keys_by_age: VecDeque::new(),
+        }
+    }
+
+    fn keep(&mut self, messages_max: usize) {
+        while self.messages.len() > messages_max {
+            if let Some(oldest) = self.messages.pop_front() {
+                self.before = (oldest.offset, oldest.id);
+            }
+        }
+    }
+
+    fn remember(&mut self, owner: KeyOwner, position: Position, now: UnixMillis) {
+        self.keys.insert(owner.clone(), position);
+        self.keys_by_age.push_back((now, owner));
+        while self.keys_by_age.len() > IDEMPOTENCY_KEYS_PER_CHANNEL_MAX {
+            if let Some((_, owner)) = self.keys_by_age.pop_front() {
+                self.keys.remove(&owner);
+            }
+        }
+    }
+
+    fn expire_keys(&mut self, now: UnixMillis) {
+        while self.keys_by_age.front().is_some_and(|(since, _)| since.0 + IDEMPOTENCY_TTL_MS <= now.0) {
+            if let Some((_, owner)) = self.keys_by_age.pop_front() {
+                self.keys.remove(&owner);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENT: ClientId = ClientId(0);
+
+    fn store(messages_max: usize) -> Store {
+        let mut next = 0;
+        let random = move || {
+            next += 1;
+            next
+        };
+        Store::new(StoreSettings { messages_max, expire_ms: 1_000 }, Box::new(random))
+    }
+
+    fn publish(key: Option<&str>) -> Operation {
+        Operation::Publish(Publish {
+            channel: ChannelName::new("m_a").unwrap(),
+            sender: Some((RoomName::new("a").unwrap(), UserName::new("bob").unwrap())),
+            key: key.map(|key| IdempotencyKey::new(key).unwrap()),
+            id: MessageId(7),
+            payload: b"{}".as_slice().into(),
+        })
+    }
+
+    fn outcome(answer: &Answer) -> String {
+        match answer {
+            Answer::Published { position, duplicate } => format!("{} {duplicate}", position.offset.0),
+            Answer::Refused(refused) => {
+                format!("{} {:?}", refused.refusal.code(), refused.ttl.map(BanTtl::seconds))
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_ban_ends_to_the_millisecond_and_a_key_is_forgotten_in_time() {
+        let mut store = store(10);
+        let ban = |until| Operation::Ban {
+            room: RoomName::new("a").unwrap(),
+            name: UserName::new("bob").unwrap(),
+            until,
+            id: MessageId(1),
+        };
+        store.handle(CLIENT, ban(Some(UnixMillis(2_500))), UnixMillis(1_000));
+        let last = IDEMPOTENCY_TTL_MS + 2_500;
+        // The removal event has taken offset 1.
+        let table = [
+            (2_499, None, "banned Some(1)"),
+            (1_500, Some("k"), "banned Some(1)"),
+            (2_500, Some("k"), "2 false"),
+            (last - 1, Some("k"), "2 true"),
+            (last, Some("k"), "3 false"),
+        ];
+        for (now, key, expected) in table {
+            assert_eq!(outcome(&store.handle(CLIENT, publish(key), UnixMillis(now))), expected, "at {now}");
+        }
+        store.handle(CLIENT, ban(None), UnixMillis(last));
+        assert_eq!(outcome(&store.handle(CLIENT, publish(None), UnixMillis(last))), "banned Some(-1)");
+    }
+
+    #[test]
+    fn what_has_run_out_is_forgotten_and_a_new_past_has_a_new_epoch() {
+        let mut store = store(2);
+        for _ in 0..3 {
+            store.handle(CLIENT, publish(None), UnixMillis(0));
+        }
+        let open = Operation::Open(ChannelName::new("m_a").unwrap());
+        let Answer::Opened(tail) = store.handle(CLIENT, open.clone(), UnixMillis(0)) else {
+            panic!("opened")
+        };
+        assert_eq!((tail.before.offset, tail.messages.len()), (Offset(1), 2));
+        store.sweep(UnixMillis(999));
+        let Answer::Opened(same) = store.handle(CLIENT, open.clone(), UnixMillis(999)) else {
+            panic!("opened")
+        };
+        assert_eq!((same.before.epoch, same.messages.len()), (tail.before.epoch, 2));
+        store.sweep(UnixMillis(1_000));
+        let Answer::Opened(empty) = store.handle(CLIENT, open.clone(), UnixMillis(1_000)) else {
+            panic!("opened")
+        };
+        assert_eq!((empty.before.epoch, empty.before.offset), (tail.before.epoch, Offset(3)));
+        store.handle(CLIENT, Operation::Close(ChannelName::new("m_a").unwrap()), UnixMillis(1_000));
+        store.sweep(UnixMillis(1_000));
+        let Answer::Opened(anew) = store.handle(CLIENT, open, UnixMillis(1_000)) else { panic!("opened") };
+        assert_ne!(anew.before.epoch, tail.before.epoch);
+    }
+}

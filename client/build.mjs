@@ -1,0 +1,104 @@
+// Builds client/dist from client/src and client/demo: the library, the demo
+// page, nothing else. The same sources give the same bytes, and each output
+// names the hash of the sources, so that a stale dist is noticed.
+//
+//   node build.mjs            writes dist
+//   node build.mjs --fresh    builds elsewhere and compares with dist
+
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const CLIENT = fileURLToPath(new URL(".", import.meta.url));
+const DIST = join(CLIENT, "dist");
+
+/** SHA-256 over path, NUL, bytes, NUL of each source file, in bytewise order of the paths. */
+async function sourcesHash() {
+  const files = [];
+  for (const folder of ["src", "demo"]) {
+    for (const entry of await readdir(join(CLIENT, folder), { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const path = relative(CLIENT, join(entry.parentPath ?? entry.path, entry.name)).split(sep).join("/");
+      if (folder === "demo" || path.endsWith(".ts")) files.push(path);
+    }
+  }
+  files.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const hash = createHash("sha256");
+  for (const path of files) {
+    hash.update(path).update("\0");
+    hash.update(await readFile(join(CLIENT, path))).update("\0");
+  }
+  return hash.digest("hex");
+}
+
+/** The page loads the library as a file of its own, as any other page would. */
+const libraryApart = {
+  name: "library-apart",
+  setup({ onResolve }) {
+    onResolve({ filter: /\/src\/index\.ts$/ }, () => ({ path: "./chatup.js", external: true }));
+  },
+};
+
+async function script(entry, outfile, banner, plugins) {
+  await build({
+    absWorkingDir: CLIENT,
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    charset: "utf8",
+    legalComments: "none",
+    banner: { js: `// ${banner}` },
+    plugins,
+    logLevel: "warning",
+  });
+}
+
+async function buildInto(folder) {
+  const banner = `built from client/src and client/demo, sources sha256:${await sourcesHash()}`;
+  await mkdir(folder, { recursive: true });
+  await script("src/index.ts", join(folder, "chatup.js"), banner, []);
+  await script("demo/demo.ts", join(folder, "demo.js"), banner, [libraryApart]);
+  const css = await readFile(join(CLIENT, "demo/demo.css"), "utf8");
+  await writeFile(join(folder, "demo.css"), `/* ${banner} */\n${css}`);
+  const html = await readFile(join(CLIENT, "demo/index.html"), "utf8");
+  const doctype = "<!doctype html>\n";
+  if (!html.startsWith(doctype)) throw new Error("demo/index.html must begin with <!doctype html>");
+  await writeFile(join(folder, "index.html"), `${doctype}<!-- ${banner} -->\n${html.slice(doctype.length)}`);
+}
+
+/** The names of the files that differ. */
+async function differences(one, other) {
+  const names = new Set([...(await readdir(one)), ...(await readdir(other).catch(() => []))]);
+  const differ = [];
+  for (const name of [...names].sort()) {
+    const [a, b] = await Promise.all(
+      [one, other].map((folder) => readFile(join(folder, name)).catch(() => null)),
+    );
+    if (a === null || b === null || !a.equals(b)) differ.push(name);
+  }
+  return differ;
+}
+
+if (process.argv.includes("--fresh")) {
+  const folder = await mkdtemp(join(tmpdir(), "chatup-client-"));
+  try {
+    await buildInto(folder);
+    const differ = await differences(folder, DIST);
+    if (differ.length > 0) {
+      console.error(`client/dist is stale (${differ.join(", ")}): run npm run build`);
+      process.exitCode = 1;
+    } else {
+      console.log("client/dist is fresh");
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+} else {
+  await rm(DIST, { recursive: true, force: true });
+  await buildInto(DIST);
+}

@@ -1,0 +1,49 @@
+// What a page can observe of a room beside its messages.
+
+import type { Counts } from "./dispatcher.ts";
+import type { User } from "./wire.ts";
+
+export type Status =
+  | "disconnected"
+  | "gettingWorker"
+  | "connecting"
+  /** Receiving. */
+  | "connected"
+  /** Receiving, and a member of the room. */
+  | "authenticated"
+  /** Receiving where that needs no token; the token was refused. */
+  | "authError"
+  /** The connection could not be made, or broke. */
+  | "subConnectError"
+  /** Receiving; becoming a member failed for now and is tried again. */
+  | "pubConnectError"
+  /** On the way to another worker. */
+  | "workerSwitch"
+  | "noWorker"
+  | "dispatcherError";
+
+/** Where a message or an event came from. */
+export interface Source {
+  readonly channel: string;
+  readonly offset: number;
+}
+
+export interface UserCounts extends Counts {
+  /** The first members, where they came along. */
+  readonly clients?: readonly User[];
+}
+
+export interface Ban {
+  readonly room: string;
+  /** Seconds; -1 is for ever. */
+  readonly ttl_s: number;
+}
+
+export interface Stats {
+  msgSent: number;
+  msgReceived: number;
+  /** Of the last ping, in milliseconds; null before the first. */
+  latency: number | null;
+  pubCount: number;
+  subCount: number;
+}

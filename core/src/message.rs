@@ -1,0 +1,154 @@
+//! Messages and events as ChatUp shapes them: `user`, `msg`, `i`, `d`, and `ev` with `data`.
+//!
+//! What is published is finished JSON text, made once by whoever publishes; the broker and the
+//! logs carry it without looking inside.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::names::{ChannelName, EventName, UserName};
+use crate::position::{Epoch, MessageId, Offset};
+
+/// Time since the Unix epoch, in milliseconds. An argument everywhere: nothing here reads a clock.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
+pub struct UnixMillis(pub u64);
+
+impl UnixMillis {
+    /// As ChatUp writes times: seconds, with the milliseconds behind the point.
+    #[must_use]
+    pub fn seconds(self) -> f64 {
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "milliseconds since 1970 fit 53 bits for 285,000 years"
+        )]
+        let millis = self.0 as f64;
+        millis / 1_000.0
+    }
+
+    /// Whole seconds.
+    #[must_use]
+    pub fn whole_seconds(self) -> u64 {
+        self.0 / 1_000
+    }
+}
+
+/// What a message says.
+#[derive(Clone, Debug)]
+pub enum Body<'a> {
+    /// A text.
+    Text(&'a str),
+    /// A text with an event's name beside it, or an event alone; `data` may be anything.
+    Event {
+        /// The event's name.
+        ev: &'a EventName,
+        /// What it carries.
+        data: Option<&'a RawValue>,
+        /// A text beside it, as `/post` may have.
+        text: Option<&'a str>,
+    },
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    msg: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ev: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+    i: MessageId,
+    d: f64,
+}
+
+/// The JSON text of a message.
+#[must_use]
+pub fn payload(user: Option<&RawValue>, body: &Body<'_>, id: MessageId, now: UnixMillis) -> Arc<[u8]> {
+    let (msg, ev, data) = match body {
+        Body::Text(text) => (Some(*text), None, None),
+        Body::Event { ev, data, text } => (*text, Some(ev.as_str()), *data),
+    };
+    let wire = Wire { user, msg, ev, data, i: id, d: now.seconds() };
+    // Strings, numbers and finished JSON: there is nothing in it that could fail.
+    serde_json::to_vec(&wire).unwrap_or_default().into()
+}
+
+/// The event by which clients remove a banned user's messages.
+///
+/// # Panics
+/// Never: the name is a constant that is in order.
+#[must_use]
+pub fn remove_user_messages(name: &UserName, id: MessageId, now: UnixMillis) -> Arc<[u8]> {
+    named_event("rmUserMsg", None, serde_json::value::to_raw_value(name.as_str()).ok().as_deref(), id, now)
+}
+
+/// The event of a member that comes or goes.
+#[must_use]
+pub fn membership(joined: bool, user: &RawValue, id: MessageId, now: UnixMillis) -> Arc<[u8]> {
+    named_event(if joined { "join" } else { "leave" }, Some(user), None, id, now)
+}
+
+fn named_event(
+    ev: &str,
+    user: Option<&RawValue>,
+    data: Option<&RawValue>,
+    id: MessageId,
+    now: UnixMillis,
+) -> Arc<[u8]> {
+    let wire = Wire { user, msg: None, ev: Some(ev), data, i: id, d: now.seconds() };
+    serde_json::to_vec(&wire).unwrap_or_default().into()
+}
+
+/// A message that has its place in a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// Where.
+    pub channel: ChannelName,
+    /// In which count.
+    pub epoch: Epoch,
+    /// With which number.
+    pub offset: Offset,
+    /// Which message.
+    pub id: MessageId,
+    /// Its JSON text.
+    pub payload: Arc<[u8]>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_have_the_shape_that_chatup_gave_them() {
+        let user = RawValue::from_string(r#"{"name":"Test 1"}"#.into()).unwrap();
+        let ev = EventName::new("poll").unwrap();
+        let zero = RawValue::from_string("0".into()).unwrap();
+        let (id, now) = (MessageId::from_random(1), UnixMillis(1_446_000_000_250));
+        let tail = r#""i":"00000000-0000-4000-8000-000000000001","d":1446000000.25}"#;
+        let table: [(Arc<[u8]>, &str); 5] = [
+            (
+                payload(Some(&user), &Body::Text("a \"b\""), id, now),
+                r#"{"user":{"name":"Test 1"},"msg":"a \"b\"","#,
+            ),
+            (
+                payload(None, &Body::Event { ev: &ev, data: Some(&zero), text: None }, id, now),
+                r#"{"ev":"poll","data":0,"#,
+            ),
+            (
+                payload(None, &Body::Event { ev: &ev, data: None, text: Some("x") }, id, now),
+                r#"{"msg":"x","ev":"poll","#,
+            ),
+            (
+                remove_user_messages(&UserName::new("bob").unwrap(), id, now),
+                r#"{"ev":"rmUserMsg","data":"bob","#,
+            ),
+            (membership(true, &user, id, now), r#"{"user":{"name":"Test 1"},"ev":"join","#),
+        ];
+        for (bytes, head) in table {
+            assert_eq!(std::str::from_utf8(&bytes).unwrap(), format!("{head}{tail}"));
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! What clients say and what the broker answers: bytes to calls, calls to outcomes, answers.
+
+use std::sync::Arc;
+
+use crate::exchange::{Answer, Event, MemberKey, Operation, Publish, Ticket};
+use crate::http_head::{self, Head};
+use crate::message::{self, Body};
+use crate::names::{ChannelName, IdempotencyKey, RoomName, UserName};
+use crate::position::MessageId;
+use crate::protocol::{self, Ban, Call, Done, Notice, Subscribe, Subscribed};
+use crate::refusal::{BanTtl, Refusal, Refused};
+use crate::session::Outcome;
+use crate::websocket::{self, CLOSE_NORMAL, Incoming, Step};
+
+use super::connection::{PendingChannel, PendingSubscribe, Phase, Subscription};
+use super::slab::Key;
+use super::{Outside, Shard};
+
+/// What an answer belongs to: the kind, the connection and the call id ride in the ticket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Join = 1,
+    Say = 2,
+    /// Not a call: a channel, by its place, is being opened.
+    Open = 3,
+}
+
+/// For operations whose answer tells nothing new.
+pub(super) const NO_TICKET: Ticket = Ticket(0);
+
+/// For the opening of the channel at this place.
+pub(super) fn open_ticket(channel: Key) -> Ticket {
+    ticket(Kind::Open, channel, 0)
+}
+
+fn ticket(kind: Kind, key: Key, call: u64) -> Ticket {
+    let connection = (u128::from(key.generation) << 32) | u128::from(key.index);
+    Ticket(((kind as u128) << 120) | (connection << 56) | u128::from(call))
+}
+
+fn from_ticket(Ticket(ticket): Ticket) -> Option<(Kind, Key, u64)> {
+    let kind = match ticket >> 120 {
+        1 => Kind::Join,
+        2 => Kind::Say,
+        3 => Kind::Open,
+        _ => return None,
+    };
+    let part = |shift: u32| u32::try_from((ticket >> shift) & u128::from(u32::MAX)).ok();
+    let key = Key { index: part(56)?, generation: part(88)? };
+    Some((kind, key, u64::try_from(ticket & ((1 << 56) - 1)).ok()?))
+}
+
+impl Shard {
+    /// Bytes have come; they may be written over.
+    pub fn received(&mut self, key: Key, bytes: &mut [u8], outside: &mut impl Outside) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.heard = self.ticks;
+        connection.pinged = false;
+        let Some(mut kept) = connection.input.take() else {
+            let used = self.process(key, bytes, outside);
+            if let Some(connection) = self.connections.get_mut(key)
+                && used < bytes.len()
+            {
+                connection.input = Some(Box::new(bytes[used..].to_vec()));
+            }
+            return;
+        };
+        kept.extend_from_slice(bytes);
+        let used = self.process(key, &mut kept, outside);
+        if let Some(connection) = self.connections.get_mut(key)
+            && used < kept.len()
+        {
+            kept.drain(..used);
+            connection.input = Some(kept);
+        }
+    }
+
+    /// Works off what is whole; returns how many bytes that were.
+    fn process(&mut self, key: Key, bytes: &mut [u8], outside: &mut impl Outside) -> usize {
+        let mut used = 0;
+        while used < bytes.len() {
+            let Some(connection) = self.connections.get(key) else { return bytes.len() };
+            let more = match connection.phase {
+                Phase::Head => self.process_head(key, &bytes[used..], outside),
+                Phase::Open | Phase::Closing { hang_up: false } => {
+                    self.process_frame(key, &mut bytes[used..], outside)
+                }
+                // What comes after the last word is not heard.
+                Phase::Dead | Phase::Closing { hang_up: true } => return bytes.len(),
+            };
+            match more {
+                0 => break,
+                more => used += more,
+            }
+        }
+        used
+    }
+
+    fn process_head(&mut self, key: Key, bytes: &[u8], outside: &mut impl Outside) -> usize {
+        let head = http_head::read(bytes, self.rules.limits.handshake_bytes_max as usize, &self.origins);
+        match head {
+            Head::NeedMore => 0,
+            Head::Upgrade(used, answer) => {
+                self.counters.handshakes += 1;
+                if let Some(connection) = self.connections.get_mut(key) {
+                    connection.phase = Phase::Open;
+                    connection.since = self.ticks;
+                    connection.control().extend_from_slice(&answer);
+                }
+                self.make_ready(key);
+                self.schedule(key);
+                used
+            }
+            Head::Get(path, query) => {
+                let answer = match outside.http_get(key, &path, &query) {
+                    Ok(body) => http_head::json_answer(200, "", &body),
+                    Err(refusal) => http_head::refusal_answer(refusal),
+                };
+                self.last_words(key, &answer);
+                bytes.len()
+            }
+            Head::Refuse(refusal) => {
+                self.refuse_head(key, refusal);
+                bytes.len()
+            }
+        }
+    }
+
+    fn process_frame(&mut self, key: Key, bytes: &mut [u8], outside: &mut impl Outside) -> usize {
+        let Some(connection) = self.connections.get_mut(key) else { return 0 };
+        let open = connection.phase == Phase::Open;
+        let mut reader = std::mem::take(&mut connection.reader);
+        let step = reader.read(bytes, self.rules.limits.message_bytes_max as usize);
+        connection.reader = reader;
+        match step {
+            Ok(Step::NeedMore) => 0,
+            Ok(Step::Frame(used, incoming)) => {
+                match incoming {
+                    Some(Incoming::Close(code)) => self.close_received(key, code, outside),
+                    Some(Incoming::Text(text)) if open => self.text(key, &text, outside),
+                    Some(Incoming::Ping(payload)) if open => {
+                        websocket::pong_frame(payload, connection.control());
+                        self.control_added(key, outside);
+                    }
+                    _ => {}
+                }
+                used
+            }
+            Err(refusal) if open => {
+                self.counters.protocol_errors += 1;
+                self.close(key, refusal, outside);
+                bytes.len()
+            }
+            Err(_) => {
+                self.kill(key, outside);
+                bytes.len()
+            }
+        }
+    }
+
+    fn close_received(&mut self, key: Key, code: Option<u16>, outside: &mut impl Outside) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.phase == Phase::Open {
+            websocket::close_frame(code.unwrap_or(CLOSE_NORMAL), "", connection.control());
+            connection.phase = Phase::Closing { hang_up: true };
+            connection.since = self.ticks;
+            self.forget(key, outside);
+            self.make_ready(key);
+            self.schedule(key);
+        } else {
+            self.kill(key, outside);
+        }
+    }
+
+    fn text(&mut self, key: Key, text: &[u8], outside: &mut impl Outside) {
+        self.counters.calls += 1;
+        let (call_id, call) = match self.call_reader.read(text) {
+            Ok(call) => call,
+            Err((id, refused)) => return self.answer(key, id, &Err(refused), outside),
+        };
+        if call == Call::Ping {
+            return self.answer(key, Some(call_id), &Ok(Done::Empty {}), outside);
+        }
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let subscribed = connection.channels();
+        let outcome = connection.talk().session.handle(call, subscribed, &self.rules, self.now.unix);
+        match outcome {
+            Err(refused) => self.answer(key, Some(call_id), &Err(refused), outside),
+            Ok(outcome) => self.carry_out(key, call_id, outcome, outside),
+        }
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.tidy();
+        }
+    }
+
+    fn carry_out(&mut self, key: Key, call: u64, outcome: Outcome, outside: &mut impl Outside) {
+        match outcome {
+            Outcome::Subscribe(channels) => self.subscribe(key, call, channels, outside),
+            Outcome::Unsubscribe(channels) => self.unsubscribe(key, call, &channels, outside),
+            Outcome::Join(room) => self.join(key, call, room, outside),
+            Outcome::JoinedAlready(room) => {
+                self.answer(key, Some(call), &Ok(Done::Joined { room: &room, banned: None }), outside);
+            }
+            Outcome::Say(room, text, say_key) => self.say(key, call, room, &text, say_key, outside),
+            Outcome::Leave(room) => {
+                self.leave(key, room, outside);
+                self.answer(key, Some(call), &Ok(Done::Empty {}), outside);
+            }
+            Outcome::Authenticated => {
+                let Some(talk) = self.connections.get(key).and_then(|c| c.talk.as_deref()) else { return };
+                let Some(identity) = talk.session.identity() else { return };
+                let (user, expires) = (Arc::clone(&identity.public), identity.expires);
+                let expires = expires.map(|expires| expires.whole_seconds());
+                self.answer(key, Some(call), &Ok(Done::Authenticated { user: &user, expires }), outside);
+            }
+            Outcome::Pong => self.answer(key, Some(call), &Ok(Done::Empty {}), outside),
+        }
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        key: Key,
+        call: Option<u64>,
+        result: &Result<Done<'_>, Refused>,
+
+        outside: &mut impl Outside,
+    ) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.phase == Phase::Open {
+            protocol::answer(call, result, connection.control());
+            self.control_added(key, outside);
+        }
+    }
+
+    fn subscribe(&mut self, key: Key, call: u64, asked: Vec<Subscribe>, outside: &mut impl Outside) {
+        let new = asked.iter().filter(|one| !self.channel_index.contains_key(&one.channel)).count();
+        let refusal = if self.channels.len() + new > self.rules.limits.channels_per_shard_max as usize {
+            Some(Refusal::ChannelsFull)
+        } else {
+            let known = asked.iter().filter_map(|one| self.channel_index.get(&one.channel));
+            let connection = self.connections.get(key);
+            let mut twice = known.filter(|index| connection.is_some_and(|c| c.waits_for(**index)));
+            twice.next().map(|_| Refusal::AlreadySubscribed)
+        };
+        if let Some(refusal) = refusal {
+            return self.answer(key, Some(call), &Err(refusal.into()), outside);
+        }
+        let mut pending = PendingSubscribe { call, items: Vec::with_capacity(asked.len()), missing: 0 };
+        for Subscribe { channel, position, history } in asked {
+            let index = self.open_channel(&channel, outside);
+            pending.items.push(PendingChannel { channel: index, position, history });
+            if let Some(channel) = self.channels.at_mut(index).filter(|channel| channel.log.is_none()) {
+                channel.waiters.push(key);
+                pending.missing += 1;
+            }
+        }
+        if pending.missing == 0 {
+            self.complete_subscribe(key, pending, outside);
+        } else if let Some(connection) = self.connections.get_mut(key) {
+            connection.talk().pending.push(pending);
+        }
+    }
+
+    /// A channel for which a connection has waited is open.
+    pub(super) fn channel_arrived(&mut self, key: Key, channel: u32, outside: &mut impl Outside) {
+        let Some(talk) = self.connections.get_mut(key).and_then(|c| c.talk.as_deref_mut()) else { return };
+        let waits = |pending: &PendingSubscribe| pending.items.iter().any(|item| item.channel == channel);
+        let Some(place) = talk.pending.iter().position(waits) else { return };
+        talk.pending[place].missing -= 1;
+        if talk.pending[place].missing == 0 {
+            let pending = talk.pending.remove(place);
+            self.complete_subscribe(key, pending, outside);
+        }
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.tidy();
+        }
+    }
+
+    /// A channel for which a connection has waited cannot be opened: the whole call is refused.
+    pub(super) fn subscribe_failed(
+        &mut self,
+        key: Key,
+        channel: u32,
+        refused: Refused,
+
+        outside: &mut impl Outside,
+    ) {
+        let Some(talk) = self.connections.get_mut(key).and_then(|c| c.talk.as_deref_mut()) else { return };
+        let waits = |pending: &PendingSubscribe| pending.items.iter().any(|item| item.channel == channel);
+        let Some(place) = talk.pending.iter().position(waits) else { return };
+        let pending = talk.pending.remove(place);
+        for item in &pending.items {
+            if let Some(channel) = self.channels.at_mut(item.channel) {
+                channel.waiters.retain(|waiter| *waiter != key);
+            }
+        }
+        self.answer(key, Some(pending.call), &Err(refused), outside);
+    }
+
+    fn complete_subscribe(&mut self, key: Key, pending: PendingSubscribe, outside: &mut impl Outside) {
+        let mut answer = Vec::with_capacity(pending.items.len());
+        for PendingChannel { channel, position, history } in pending.items {
+            let Some(entry) = self.channels.at(channel) else { continue };
+            let Some(log) = &entry.log else { continue };
+            let resumed = position.and_then(|position| log.resume(position));
+            let cursor = resumed.unwrap_or_else(|| log.back(history));
+            answer.push(Subscribed {
+                channel: entry.name.clone(),
+                position: log.head(),
+                next: cursor.next(),
+                recovered: resumed.is_some(),
+            });
+            let Some(slot) = self.add_subscriber(key, channel) else { continue };
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.subscriptions.push(Subscription { channel, slot, cursor });
+            }
+        }
+        self.answer(key, Some(pending.call), &Ok(Done::Subscribed { channels: &answer }), outside);
+    }
+
+    fn unsubscribe(&mut self, key: Key, call: u64, names: &[ChannelName], outside: &mut impl Outside) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let place = |name: &ChannelName| {
+            let index = self.channel_index.get(name)?;
+            connection.subscriptions.iter().find(|one| one.channel == *index).map(|one| one.channel)
+        };
+        let Some(channels) = names.iter().map(place).collect::<Option<Vec<u32>>>() else {
+            return self.answer(key, Some(call), &Err(Refusal::NotSubscribed.into()), outside);
+        };
+        for channel in channels {
+            let Some(connection) = self.connections.get_mut(key) else { return };
+            let Some(index) = connection.subscriptions.iter().position(|one| one.channel == channel) else {
+                continue;
+            };
+            let slot = connection.subscriptions.swap_remove(index).slot;
+            self.remove_subscriber(channel, slot);
+        }
+        self.note_idle(key);
+        self.answer(key, Some(call), &Ok(Done::Empty {}), outside);
+    }
+
+    fn join(&mut self, key: Key, call: u64, room: RoomName, outside: &mut impl Outside) {
+        self.member_sequence += 1;
+        let connection = (u64::from(self.shard) << 48) | self.member_sequence;
+        let member = MemberKey { worker: self.worker, connection };
+        let Some(talk) = self.connections.get_mut(key).and_then(|c| c.talk.as_deref_mut()) else { return };
+        let Some(identity) = talk.session.identity() else { return };
+        let (name, public) = (identity.name.clone(), Arc::clone(&identity.public));
+        talk.member = connection;
+        let operation = Operation::Join { room: room.clone(), member, name, public };
+        if self.try_broker(ticket(Kind::Join, key, call), operation, outside).is_err() {
+            self.broker_answer(
+                ticket(Kind::Join, key, call),
+                Answer::Refused(Refusal::Overloaded.into()),
+                outside,
+            );
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "all of one say, in one place")]
+    fn say(
+        &mut self,
+        key: Key,
+        call: u64,
+        room: RoomName,
+        text: &str,
+        say_key: Option<IdempotencyKey>,
+
+        outside: &mut impl Outside,
+    ) {
+        let Some(talk) = self.connections.get(key).and_then(|c| c.talk.as_deref()) else { return };
+        let Some(identity) = talk.session.identity() else { return };
+        let id = MessageId::from_random(outside.random());
+        let publish = Publish {
+            channel: room.messages(),
+            sender: Some((room, identity.name.clone())),
+            key: say_key,
+            id,
+            payload: message::payload(Some(&identity.public), &Body::Text(text), id, self.now.unix),
+        };
+        self.counters.says += 1;
+        if self.try_broker(ticket(Kind::Say, key, call), Operation::Publish(publish), outside).is_err() {
+            self.broker_answer(
+                ticket(Kind::Say, key, call),
+                Answer::Refused(Refusal::Overloaded.into()),
+                outside,
+            );
+        }
+    }
+
+    pub(super) fn leave(&mut self, key: Key, room: RoomName, outside: &mut impl Outside) {
+        let Some(talk) = self.connections.get(key).and_then(|c| c.talk.as_deref()) else { return };
+        let member = MemberKey { worker: self.worker, connection: talk.member };
+        self.ask_broker(NO_TICKET, Operation::Leave { room, member }, outside);
+    }
+
+    /// Something from the broker.
+    pub fn broker_event(&mut self, event: Event, outside: &mut impl Outside) {
+        match event {
+            Event::Published(publication) => self.published(&publication, outside),
+            Event::Banned { room, name, ttl } => self.banned(&room, &name, ttl, outside),
+            Event::Answer(_, Answer::Opened(tail)) => self.opened(&tail, outside),
+            Event::Answer(ticket, answer) => self.broker_answer(ticket, answer, outside),
+        }
+    }
+
+    fn broker_answer(&mut self, ticket: Ticket, answer: Answer, outside: &mut impl Outside) {
+        let Some((kind, key, call)) = from_ticket(ticket) else { return };
+        if kind == Kind::Open {
+            if let Answer::Refused(refused) = answer {
+                self.open_refused(key, refused, outside);
+            }
+            return;
+        }
+        let Some(talk) = self.connections.get_mut(key).and_then(|c| c.talk.as_deref_mut()) else { return };
+        talk.session.call_ended();
+        match (kind, answer) {
+            (Kind::Join, Answer::Joined(ban)) => {
+                let Some(room) = talk.session.room().cloned() else {
+                    // Left again before the answer came: taken all the same.
+                    return self.answer(key, Some(call), &Ok(Done::Empty {}), outside);
+                };
+                let banned = ban.map(|ttl_s| Ban { ttl_s });
+                self.answer(key, Some(call), &Ok(Done::Joined { room: &room, banned }), outside);
+            }
+            (Kind::Say, Answer::Published { position, duplicate }) => {
+                self.answer(key, Some(call), &Ok(Done::Said { position, duplicate }), outside);
+            }
+            (_, Answer::Refused(refused)) => {
+                if kind == Kind::Join
+                    && let Some(room) = talk.session.room().cloned()
+                {
+                    talk.session.join_failed(&room);
+                }
+                self.answer(key, Some(call), &Err(refused), outside);
+            }
+            _ => {}
+        }
+    }
+
+    fn banned(&mut self, room: &RoomName, name: &UserName, ttl: BanTtl, outside: &mut impl Outside) {
+        for key in self.connections.keys() {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let Some(talk) = connection.talk.as_deref() else { continue };
+            let here = talk.session.room() == Some(room);
+            if here && talk.session.identity().is_some_and(|identity| identity.name == *name) {
+                protocol::notice(&Notice::Banned { room, ttl_s: ttl }, connection.control());
+                self.control_added(key, outside);
+            }
+        }
+    }
+}

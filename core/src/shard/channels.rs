@@ -1,0 +1,421 @@
+//! Channels on a shard: opening and closing them, handing their messages from the shard that owns
+//! them to the shards that have subscribers, and waking those subscribers.
+//!
+//! The owner (by hash of the name) has the channel open at the broker and keeps its log; every
+//! other shard with subscribers keeps a copy, fed by runs of messages. To the owner such a shard
+//! is a cursor, like a subscriber: when its queue is full it simply gets a longer run later.
+
+use std::sync::Arc;
+
+use crate::exchange::{ChannelTail, Operation};
+use crate::limits::{CHANNEL_LINGER_MS, HANDOVER_MESSAGES_MAX};
+use crate::message::Publication;
+use crate::names::{ChannelName, RoomName};
+use crate::position::{Epoch, MessageId, Offset, Position};
+use crate::protocol::{self, BroadcastFrame, Notice};
+use crate::refusal::Refused;
+use crate::room_log::{FrameRun, RoomLog};
+
+use super::calls::{NO_TICKET, open_ticket};
+use super::slab::Key;
+use super::{Outside, Shard};
+
+/// Between shards.
+#[derive(Clone, Debug)]
+pub enum ShardMessage {
+    /// To the owner: this shard has subscribers of the channel now.
+    Attach(ChannelName, u16),
+    /// To the owner: it has no more.
+    Detach(ChannelName, u16),
+    /// From the owner: messages; `fresh` ones begin a copy anew.
+    Run {
+        /// The channel.
+        channel: ChannelName,
+        /// Whether what is there is to be replaced.
+        fresh: bool,
+        /// The messages.
+        run: Arc<FrameRun>,
+    },
+    /// From the owner: the broker did not open the channel.
+    OpenFailed(ChannelName, Refused),
+}
+
+/// Another shard that has subscribers of a channel owned here.
+struct AttachedShard {
+    shard: u16,
+    /// The last message handed to it; nothing yet without.
+    cursor: Option<Offset>,
+}
+
+pub(super) struct Channel {
+    pub(super) name: ChannelName,
+    /// The room whose messages it carries: its subscribers are the room's viewers.
+    room: Option<RoomName>,
+    /// Nothing until it is open.
+    pub(super) log: Option<RoomLog>,
+    /// Places of connections.
+    pub(super) subscribers: Vec<u32>,
+    /// Connections with a `subscribe` that waits for the channel to open.
+    pub(super) waiters: Vec<Key>,
+    attached: Vec<AttachedShard>,
+    dirty: bool,
+    /// In the list of those that nobody uses, which will be closed.
+    lingering: bool,
+    count_changed: bool,
+}
+
+impl Channel {
+    fn is_unused(&self) -> bool {
+        self.subscribers.is_empty()
+            && self.waiters.is_empty()
+            && self.attached.is_empty()
+            && self.log.is_some()
+    }
+}
+
+impl Shard {
+    /// The channel's place in the table; opened if it is new here.
+    pub(super) fn open_channel(&mut self, name: &ChannelName, outside: &mut impl Outside) -> u32 {
+        if let Some(index) = self.channel_index.get(name) {
+            return *index;
+        }
+        let channel = Channel {
+            name: name.clone(),
+            room: name.room_of_messages(),
+            log: None,
+            subscribers: Vec::new(),
+            waiters: Vec::new(),
+            attached: Vec::new(),
+            dirty: false,
+            lingering: false,
+            count_changed: false,
+        };
+        let index = self.channels.insert(channel).index;
+        self.channel_index.insert(name.clone(), index);
+        self.fetch_channel(name, outside);
+        index
+    }
+
+    fn fetch_channel(&mut self, name: &ChannelName, outside: &mut impl Outside) {
+        let owner = name.owner(self.shards);
+        if owner == self.shard {
+            let place = self.channel_index.get(name).and_then(|index| self.channels.key_at(*index));
+            let ticket = place.map_or(NO_TICKET, open_ticket);
+            self.ask_broker(ticket, Operation::Open(name.clone()), outside);
+        } else {
+            self.tell_shard(owner, ShardMessage::Attach(name.clone(), self.shard), outside);
+        }
+    }
+
+    /// Something from another shard.
+    pub fn shard_message(&mut self, message: ShardMessage, outside: &mut impl Outside) {
+        match message {
+            ShardMessage::Attach(name, shard) => {
+                let index = self.open_channel(&name, outside);
+                let Some(channel) = self.channels.at_mut(index) else { return };
+                channel.attached.retain(|attached| attached.shard != shard);
+                channel.attached.push(AttachedShard { shard, cursor: None });
+                self.mark_dirty(index);
+            }
+            ShardMessage::Detach(name, shard) => {
+                let Some(index) = self.channel_index.get(&name).copied() else { return };
+                if let Some(channel) = self.channels.at_mut(index) {
+                    channel.attached.retain(|attached| attached.shard != shard);
+                }
+                self.linger_if_unused(index);
+            }
+            ShardMessage::Run { channel, fresh, run } => self.take_run(&channel, fresh, &run, outside),
+            ShardMessage::OpenFailed(name, refused) => self.open_failed(&name, refused, outside),
+        }
+    }
+
+    fn take_run(&mut self, name: &ChannelName, fresh: bool, run: &FrameRun, outside: &mut impl Outside) {
+        let Some(index) = self.channel_index.get(name).copied() else { return };
+        let limits = self.log_limits;
+        let Some(channel) = self.channels.at_mut(index) else { return };
+        if fresh {
+            let before = Position { epoch: run.epoch, offset: run.before, id: run.before_id };
+            let mut log = RoomLog::new(before, limits);
+            log.extend(run);
+            self.replace_log(index, log, outside);
+        } else if let Some(log) = &mut channel.log {
+            // What does not fit comes again, fresh: the owner saw this shard detach and attach.
+            if log.extend(run) {
+                self.mark_dirty(index);
+            }
+        }
+    }
+
+    /// The broker has opened a channel that this shard owns.
+    pub(super) fn opened(&mut self, tail: &ChannelTail, outside: &mut impl Outside) {
+        let Some(index) = self.channel_index.get(&tail.channel).copied() else { return };
+        let mut log = RoomLog::new(tail.before, self.log_limits);
+        for publication in &tail.messages {
+            append(&mut log, publication);
+        }
+        self.replace_log(index, log, outside);
+    }
+
+    /// A message of a channel that this shard owns.
+    pub(super) fn published(&mut self, publication: &Publication, outside: &mut impl Outside) {
+        let Some(index) = self.channel_index.get(&publication.channel).copied() else { return };
+        let Some(log) = self.channels.at_mut(index).and_then(|channel| channel.log.as_mut()) else { return };
+        let head = log.head();
+        if publication.epoch == head.epoch && publication.offset <= head.offset {
+            return;
+        }
+        if publication.epoch == head.epoch && publication.offset == head.offset.next() {
+            append(log, publication);
+            self.counters.messages += 1;
+            self.mark_dirty(index);
+            self.linger_if_unused(index);
+        } else {
+            // Something is missing between: the broker's own log has it.
+            self.fetch_channel(&publication.channel, outside);
+        }
+    }
+
+    /// Puts a log into its channel; tells subscribers of another epoch, lets waiters in.
+    fn replace_log(&mut self, index: u32, log: RoomLog, outside: &mut impl Outside) {
+        let Some(channel) = self.channels.at_mut(index) else { return };
+        let (epoch, head) = (log.head().epoch, log.head());
+        let lost = channel.log.as_ref().is_some_and(|old| old.head().epoch != epoch);
+        let first = log.back(u32::MAX);
+        channel.log = Some(log);
+        for attached in &mut channel.attached {
+            attached.cursor = None;
+        }
+        if lost {
+            let (name, subscribers) = (channel.name.clone(), channel.subscribers.clone());
+            for place in subscribers {
+                self.reset_subscriber(place, index, &name, head, first, outside);
+            }
+        }
+        let waiters = self.channels.at_mut(index).map(|channel| std::mem::take(&mut channel.waiters));
+        for key in waiters.unwrap_or_default() {
+            self.channel_arrived(key, index, outside);
+        }
+        self.mark_dirty(index);
+        self.linger_if_unused(index);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "all of one reset, in one place")]
+    fn reset_subscriber(
+        &mut self,
+        place: u32,
+        channel: u32,
+        name: &ChannelName,
+        head: Position,
+        first: Offset,
+
+        outside: &mut impl Outside,
+    ) {
+        let Some(key) = self.connections.key_at(place) else { return };
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(one) = connection.subscriptions.iter_mut().find(|one| one.channel == channel) else {
+            return;
+        };
+        one.cursor = first;
+        let notice = Notice::Reset { channel: name, position: head, next: first.next() };
+        protocol::notice(&notice, connection.control());
+        self.control_added(key, outside);
+    }
+
+    /// The broker could not open the channel at this place.
+    pub(super) fn open_refused(&mut self, place: Key, refused: Refused, outside: &mut impl Outside) {
+        if let Some(channel) = self.channels.get(place) {
+            let name = channel.name.clone();
+            self.open_failed(&name, refused, outside);
+        }
+    }
+
+    /// The broker could not open a channel: whoever waits for it is told, here and elsewhere.
+    pub(super) fn open_failed(&mut self, name: &ChannelName, refused: Refused, outside: &mut impl Outside) {
+        let Some(index) = self.channel_index.get(name).copied() else { return };
+        let Some(channel) = self.channels.at_mut(index) else { return };
+        if channel.log.is_some() {
+            return;
+        }
+        let waiters = std::mem::take(&mut channel.waiters);
+        let attached = std::mem::take(&mut channel.attached);
+        for AttachedShard { shard, .. } in attached {
+            self.tell_shard(shard, ShardMessage::OpenFailed(name.clone(), refused), outside);
+        }
+        for key in waiters {
+            self.subscribe_failed(key, index, refused, outside);
+        }
+        self.channel_index.remove(name);
+        if let Some(key) = self.channels.key_at(index) {
+            self.channels.remove(key);
+        }
+    }
+
+    pub(super) fn add_subscriber(&mut self, key: Key, channel: u32) -> Option<u32> {
+        let entry = self.channels.at_mut(channel)?;
+        let slot = u32::try_from(entry.subscribers.len()).ok()?;
+        entry.subscribers.push(key.index);
+        self.count_changed(channel);
+        self.counters.subscriptions += 1;
+        Some(slot)
+    }
+
+    pub(super) fn remove_subscriber(&mut self, channel: u32, slot: u32) {
+        let Some(entry) = self.channels.at_mut(channel) else { return };
+        entry.subscribers.swap_remove(slot as usize);
+        // Whoever was last in the list has taken the place.
+        if let Some(moved) =
+            entry.subscribers.get(slot as usize).and_then(|place| self.connections.at_mut(*place))
+            && let Some(subscription) = moved.subscriptions.iter_mut().find(|one| one.channel == channel)
+        {
+            subscription.slot = slot;
+        }
+        self.counters.subscriptions -= 1;
+        self.count_changed(channel);
+        self.linger_if_unused(channel);
+    }
+
+    fn count_changed(&mut self, channel: u32) {
+        if let Some(entry) = self.channels.at_mut(channel)
+            && entry.room.is_some()
+            && !entry.count_changed
+        {
+            entry.count_changed = true;
+            self.changed_counts.push(channel);
+        }
+    }
+
+    /// The counts of viewers that have changed since the last time, each in full.
+    pub fn take_viewer_counts(&mut self) -> Vec<(RoomName, u32)> {
+        let mut counts = std::mem::take(&mut self.gone_counts);
+        for index in std::mem::take(&mut self.changed_counts) {
+            let Some(channel) = self.channels.at_mut(index).filter(|channel| channel.count_changed) else {
+                continue;
+            };
+            channel.count_changed = false;
+            if let Some(room) = &channel.room {
+                counts.push((room.clone(), u32::try_from(channel.subscribers.len()).unwrap_or(u32::MAX)));
+            }
+        }
+        counts
+    }
+
+    fn linger_if_unused(&mut self, index: u32) {
+        let Some(key) = self.channels.key_at(index) else { return };
+        let Some(channel) = self.channels.get_mut(key) else { return };
+        if channel.is_unused() && !channel.lingering {
+            channel.lingering = true;
+            self.lingering.push_back((self.now.mono_ms + CHANNEL_LINGER_MS, key));
+        }
+    }
+
+    pub(super) fn close_idle_channels(&mut self, outside: &mut impl Outside) {
+        while let Some((deadline, key)) = self.lingering.front().copied() {
+            if deadline > self.now.mono_ms {
+                return;
+            }
+            self.lingering.pop_front();
+            let Some(channel) = self.channels.get_mut(key) else { continue };
+            channel.lingering = false;
+            if !channel.is_unused() {
+                continue;
+            }
+            let Some(channel) = self.channels.remove(key) else { continue };
+            self.channel_index.remove(&channel.name);
+            if let Some(room) = channel.room.filter(|_| channel.count_changed) {
+                self.gone_counts.push((room, 0));
+            }
+            let owner = channel.name.owner(self.shards);
+            if owner == self.shard {
+                self.ask_broker(NO_TICKET, Operation::Close(channel.name), outside);
+            } else {
+                self.tell_shard(owner, ShardMessage::Detach(channel.name, self.shard), outside);
+            }
+        }
+    }
+
+    fn mark_dirty(&mut self, index: u32) {
+        if let Some(channel) = self.channels.at_mut(index)
+            && !channel.dirty
+        {
+            channel.dirty = true;
+            self.dirty.push(index);
+        }
+    }
+
+    /// Ends a turn: wakes the subscribers of every channel with something new, once each, and
+    /// hands other shards what they lack.
+    pub fn end_turn(&mut self, outside: &mut impl Outside) {
+        self.flush_backlogs(outside);
+        for index in std::mem::take(&mut self.dirty) {
+            if let Some(channel) = self.channels.at_mut(index) {
+                channel.dirty = false;
+            }
+            self.hand_over(index, outside);
+            let Some(channel) = self.channels.at(index) else { continue };
+            for place in &channel.subscribers {
+                if let Some(connection) = self.connections.at_mut(*place)
+                    && !connection.queued
+                    && matches!(connection.out, super::connection::Out::Idle)
+                {
+                    connection.queued = true;
+                    self.ready.push_back(*place);
+                }
+            }
+        }
+    }
+
+    fn hand_over(&mut self, index: u32, outside: &mut impl Outside) {
+        let Some(channel) = self.channels.at_mut(index) else { return };
+        let Some(log) = &channel.log else { return };
+        let mut behind = false;
+        // Shards at the same place get the same run, copied once.
+        let mut made: Option<(Option<Offset>, Arc<FrameRun>, bool)> = None;
+        for attached in &mut channel.attached {
+            if attached.cursor == Some(log.head_offset()) {
+                continue;
+            }
+            let (run, fresh) = match &made {
+                Some((cursor, run, fresh)) if *cursor == attached.cursor => (Arc::clone(run), *fresh),
+                _ => {
+                    let oldest = log.back(u32::MAX);
+                    let fresh = attached.cursor.is_none_or(|cursor| cursor < oldest);
+                    let messages_max = if fresh { usize::MAX } else { HANDOVER_MESSAGES_MAX };
+                    let run = Arc::new(log.run_after(attached.cursor.unwrap_or(Offset::START), messages_max));
+                    made = Some((attached.cursor, Arc::clone(&run), fresh));
+                    (run, fresh)
+                }
+            };
+            let last = run.last();
+            let message = ShardMessage::Run { channel: channel.name.clone(), fresh, run };
+            if outside.to_shard(attached.shard, message).is_ok() {
+                attached.cursor = Some(last);
+                behind |= last < log.head_offset();
+            } else {
+                behind = true;
+            }
+        }
+        if behind {
+            // Its queue is full: the next turn tries again, with all that has come by then.
+            self.behind = true;
+            self.mark_dirty(index);
+        }
+    }
+
+    /// How many channels are open here, and how many of them are owned here.
+    #[must_use]
+    pub fn channel_counts(&self) -> (usize, usize) {
+        let owned = self.channel_index.keys().filter(|name| name.owner(self.shards) == self.shard).count();
+        (self.channels.len(), owned)
+    }
+}
+
+fn append(log: &mut RoomLog, publication: &Publication) {
+    let frame = BroadcastFrame::new(publication);
+    log.append(publication.id, frame.len(), |out| frame.write(out));
+}
+
+/// The position before everything, of an epoch.
+#[must_use]
+pub fn beginning(epoch: Epoch) -> Position {
+    Position { epoch, offset: Offset::START, id: MessageId::NONE }
+}

@@ -1,0 +1,169 @@
+//! One connection as the shard's decisions see it. A hundred thousand of them wait in a table, so
+//! what only some need is behind a pointer, and times are ticks in four bytes.
+
+use smallvec::SmallVec;
+
+use crate::position::{Offset, Position};
+use crate::room_log::WireSlice;
+use crate::session::Session;
+use crate::websocket::FrameReader;
+
+use super::timers::Ticks;
+
+/// A connection's place in a channel's list of subscribers, and how far it has been sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subscription {
+    /// The channel's place in the shard's table. The channel stays as long as it has subscribers.
+    pub(super) channel: u32,
+    /// Place in the channel's list.
+    pub(super) slot: u32,
+    /// The last message that has been sent, or skipped.
+    pub(super) cursor: Offset,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Its request is coming in.
+    Head,
+    /// It is a WebSocket.
+    Open,
+    /// Its end has been said; what waits is still sent.
+    Closing {
+        /// Whether to hang up as soon as all is sent, or to wait for the other's close.
+        hang_up: bool,
+    },
+    /// Given up; waits for the caller to let go of it.
+    Dead,
+}
+
+/// What is on its way out. At most one send of a connection is in flight.
+#[derive(Debug)]
+pub(super) enum Out {
+    /// Nothing.
+    Idle,
+    /// Bytes that must go before anything else, from this one on: the rest of a cut frame.
+    Rest(Box<[u8]>, u32),
+    /// Bytes of this connection alone are in flight, from this one on.
+    Bytes(Box<[u8]>, u32),
+    /// Messages are in flight; the channel, and the last message among them.
+    Log(WireSlice, u32, Offset),
+    /// The socket is full; these bytes go first when it no longer is.
+    Blocked(Box<[u8]>, u32),
+}
+
+/// A `subscribe` that waits for channels to open.
+#[derive(Debug)]
+pub(super) struct PendingSubscribe {
+    pub(super) call: u64,
+    pub(super) items: Vec<PendingChannel>,
+    /// How many of them are not open yet.
+    pub(super) missing: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PendingChannel {
+    pub(super) channel: u32,
+    pub(super) position: Option<Position>,
+    pub(super) history: u32,
+}
+
+/// What a connection needs that does more than listen.
+#[derive(Debug, Default)]
+pub(super) struct Talk {
+    pub(super) session: Session,
+    /// Number of the membership, for the broker.
+    pub(super) member: u64,
+    pub(super) pending: Vec<PendingSubscribe>,
+}
+
+#[derive(Debug)]
+#[allow(clippy::box_collection, reason = "an idle connection pays 8 bytes for each instead of 24")]
+pub(super) struct Connection {
+    pub(super) phase: Phase,
+    pub(super) out: Out,
+    /// In the shard's list of connections that may have something to send.
+    pub(super) queued: bool,
+    /// A ping waits for any sign of life.
+    pub(super) pinged: bool,
+    /// Answers, pongs and notices.
+    pub(super) control: Option<Box<Vec<u8>>>,
+    /// The beginning of a head or frame.
+    pub(super) input: Option<Box<Vec<u8>>>,
+    pub(super) reader: FrameReader,
+    pub(super) subscriptions: SmallVec<[Subscription; 2]>,
+    pub(super) talk: Option<Box<Talk>>,
+    /// When something last came.
+    pub(super) heard: Ticks,
+    /// Since when the phase, or being blocked, or being idle, has lasted.
+    pub(super) since: Ticks,
+    /// Which entry of the timer wheel counts.
+    pub(super) timer: Ticks,
+}
+
+impl Connection {
+    pub(super) fn new(now: Ticks) -> Connection {
+        Connection {
+            phase: Phase::Head,
+            out: Out::Idle,
+            queued: false,
+            pinged: false,
+            control: None,
+            input: None,
+            reader: FrameReader::default(),
+            subscriptions: SmallVec::new(),
+            talk: None,
+            heard: now,
+            since: now,
+            timer: now,
+        }
+    }
+
+    pub(super) fn control(&mut self) -> &mut Vec<u8> {
+        self.control.get_or_insert_default()
+    }
+
+    pub(super) fn talk(&mut self) -> &mut Talk {
+        self.talk.get_or_insert_default()
+    }
+
+    /// Channels that it has or waits for.
+    pub(super) fn channels(&self) -> usize {
+        let pending = |talk: &Talk| talk.pending.iter().map(|pending| pending.items.len()).sum::<usize>();
+        self.subscriptions.len() + self.talk.as_deref().map_or(0, pending)
+    }
+
+    pub(super) fn waits_for(&self, channel: u32) -> bool {
+        self.subscriptions.iter().any(|subscription| subscription.channel == channel)
+            || self.talk.as_deref().is_some_and(|talk| {
+                talk.pending.iter().any(|pending| pending.items.iter().any(|item| item.channel == channel))
+            })
+    }
+
+    /// Neither subscribed to anything nor a member of a room.
+    pub(super) fn is_idle(&self) -> bool {
+        self.channels() == 0 && self.talk.as_deref().is_none_or(|talk| talk.session.room().is_none())
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        matches!(self.out, Out::Blocked(..))
+    }
+
+    /// Forgets what is not worth keeping.
+    pub(super) fn tidy(&mut self) {
+        if self.talk.as_deref().is_some_and(|talk| talk.session.is_blank() && talk.pending.is_empty()) {
+            self.talk = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A figure of the capacity plan: what every connection costs before it does anything.
+    #[test]
+    fn an_idle_connection_stays_small() {
+        assert!(size_of::<Connection>() <= 152, "{} bytes", size_of::<Connection>());
+    }
+}

@@ -1,0 +1,394 @@
+//! All decisions of one shard, without its sockets: connections, channels, calls, timers.
+//!
+//! The caller owns the input and output: it tells the time (`set_time`) and what has happened (`accept`, `received`, `sent`,
+//! `writable`, `ended`, `broker_event`, `shard_message`, `tick`), ends each turn with `end_turn`,
+//! and carries out what is asked of it (`take_ready` and `begin_send`, `take_dead`). Everything
+//! else that must leave goes through [`Outside`].
+
+mod calls;
+mod channels;
+mod connection;
+mod sending;
+mod slab;
+mod timers;
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::exchange::{Operation, Ticket, WorkerId};
+use crate::http_head::{self, Origins};
+use crate::message::UnixMillis;
+use crate::names::{ChannelName, RoomName};
+use crate::protocol::CallReader;
+use crate::refusal::Refusal;
+use crate::room_log::LogLimits;
+use crate::session::Rules;
+use crate::websocket;
+
+pub use channels::{ShardMessage, beginning};
+pub use sending::{AfterSend, Outgoing};
+pub use slab::Key;
+
+use channels::Channel;
+use connection::{Connection, Phase};
+use slab::Slab;
+use timers::{Ticks, Wheel};
+
+/// The time, as an argument.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// Milliseconds since some moment before the shard began; never goes back.
+    pub mono_ms: u64,
+    /// The wall clock.
+    pub unix: UnixMillis,
+}
+
+/// What a shard needs of the world.
+pub trait Outside {
+    /// 128 random bits.
+    fn random(&mut self) -> u128;
+
+    /// Hands an operation to the broker.
+    ///
+    /// # Errors
+    /// The queue is full; the operation comes back.
+    fn to_broker(&mut self, ticket: Ticket, operation: Operation) -> Result<(), Operation>;
+
+    /// Hands a message to another shard.
+    ///
+    /// # Errors
+    /// Its queue is full; the message comes back.
+    fn to_shard(&mut self, shard: u16, message: ShardMessage) -> Result<(), ShardMessage>;
+
+    /// Answers a question that came over HTTP, in JSON.
+    ///
+    /// # Errors
+    /// The refusal to answer with.
+    fn http_get(&mut self, key: Key, path: &str, query: &str) -> Result<String, Refusal>;
+}
+
+/// What happens to a subscriber whose next message is no longer kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlowSubscriberPolicy {
+    /// It is told of the gap and goes on.
+    Tell,
+    /// Its connection is closed; it may resume.
+    Close,
+}
+
+/// What a shard is told at its start.
+#[derive(Clone)]
+pub struct ShardConfig {
+    /// Its number, from 0.
+    pub shard: u16,
+    /// How many there are.
+    pub shards: u16,
+    /// The worker.
+    pub worker: WorkerId,
+    /// What holds for every session.
+    pub rules: Rules,
+    /// Whose pages may connect.
+    pub origins: Origins,
+    /// What happens to slow subscribers.
+    pub slow_subscribers: SlowSubscriberPolicy,
+}
+
+/// What a shard has done since its start, and how much it carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// WebSocket handshakes that succeeded.
+    pub handshakes: u64,
+    /// Messages of clients, calls or not.
+    pub calls: u64,
+    /// `say` calls handed to the broker.
+    pub says: u64,
+    /// Messages of channels owned here.
+    pub messages: u64,
+    /// Messages sent, each counted for each subscriber.
+    pub deliveries: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Times that a socket was full.
+    pub blocked: u64,
+    /// Gaps that subscribers were told of.
+    pub gaps: u64,
+    /// Connections closed because they read too slowly.
+    pub slow_closed: u64,
+    /// Connections closed because they broke the protocol.
+    pub protocol_errors: u64,
+    /// Connections turned away because the shard was full.
+    pub refused: u64,
+    /// Subscriptions now.
+    pub subscriptions: u64,
+}
+
+/// One shard's state.
+pub struct Shard {
+    shard: u16,
+    shards: u16,
+    worker: WorkerId,
+    rules: Rules,
+    origins: Origins,
+    slow_subscribers: SlowSubscriberPolicy,
+    log_limits: LogLimits,
+    connections: Slab<Connection>,
+    channels: Slab<Channel>,
+    channel_index: HashMap<ChannelName, u32>,
+    call_reader: CallReader,
+    wheel: Wheel,
+    /// Channels with something new since the last turn.
+    dirty: Vec<u32>,
+    /// Connections that may have something to send.
+    ready: VecDeque<u32>,
+    /// Connections of which the caller must let go.
+    dead: Vec<Key>,
+    /// Channels that nobody uses, and when they are closed.
+    lingering: VecDeque<(u64, Key)>,
+    changed_counts: Vec<u32>,
+    gone_counts: Vec<(RoomName, u32)>,
+    /// What must reach the broker but did not fit its queue: bounded by the connections and
+    /// channels that it speaks for.
+    broker_backlog: VecDeque<(Ticket, Operation)>,
+    /// Likewise to other shards: at most an attach and a detach a channel.
+    shard_backlog: VecDeque<(u16, ShardMessage)>,
+    /// Something did not fit a queue: the next turn should come soon.
+    behind: bool,
+    draining: bool,
+    member_sequence: u64,
+    counters: Counters,
+    now: Now,
+    /// The same, coarse.
+    ticks: Ticks,
+}
+
+impl Shard {
+    /// An empty shard.
+    #[must_use]
+    pub fn new(config: ShardConfig) -> Shard {
+        let limits = &config.rules.limits;
+        let log_limits = LogLimits {
+            messages_max: limits.log_messages_max as usize,
+            bytes_max: limits.log_bytes_max as usize,
+        };
+        Shard {
+            shard: config.shard,
+            shards: config.shards,
+            worker: config.worker,
+            rules: config.rules,
+            origins: config.origins,
+            slow_subscribers: config.slow_subscribers,
+            log_limits,
+            connections: Slab::new(),
+            channels: Slab::new(),
+            channel_index: HashMap::new(),
+            call_reader: CallReader::default(),
+            wheel: Wheel::new(),
+            dirty: Vec::new(),
+            ready: VecDeque::new(),
+            dead: Vec::new(),
+            lingering: VecDeque::new(),
+            changed_counts: Vec::new(),
+            gone_counts: Vec::new(),
+            broker_backlog: VecDeque::new(),
+            shard_backlog: VecDeque::new(),
+            behind: false,
+            draining: false,
+            member_sequence: 0,
+            counters: Counters::default(),
+            now: Now::default(),
+            ticks: Ticks(0),
+        }
+    }
+
+    /// Tells the time: at the start of each turn, before anything that happens in it.
+    pub fn set_time(&mut self, now: Now) {
+        self.now = now;
+        self.ticks = Ticks::at(now.mono_ms);
+    }
+
+    /// What it has done and carries.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Connections, those on their way out included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether something waits for room in a queue, so that the next turn should come soon.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// A connection has come.
+    ///
+    /// # Errors
+    /// The HTTP answer with which it is to be sent away: the shard is full or stopping.
+    pub fn accept(&mut self) -> Result<Key, Vec<u8>> {
+        if self.draining {
+            return Err(http_head::refusal_answer(Refusal::ShuttingDown));
+        }
+        if self.connections.len() >= self.rules.limits.connections_per_shard_max as usize {
+            self.counters.refused += 1;
+            return Err(http_head::refusal_answer(Refusal::TooManyConnections));
+        }
+        let key = self.connections.insert(Connection::new(self.ticks));
+        self.schedule(key);
+        Ok(key)
+    }
+
+    /// The other end has gone, or the connection failed.
+    pub fn ended(&mut self, key: Key, outside: &mut impl Outside) {
+        self.forget(key, outside);
+        self.kill(key, outside);
+    }
+
+    /// A connection that has been given up: the caller closes its socket, waits until nothing of
+    /// it is in flight, and calls [`Shard::release`].
+    pub fn take_dead(&mut self) -> Option<Key> {
+        self.dead.pop()
+    }
+
+    /// Nothing of the connection is in flight any more.
+    pub fn release(&mut self, key: Key) {
+        self.connections.remove(key);
+    }
+
+    /// Begins to stop: every connection is told when to come back.
+    pub fn drain(&mut self, outside: &mut impl Outside) {
+        self.draining = true;
+        for key in self.connections.keys() {
+            match self.connections.get(key).map(|connection| connection.phase) {
+                Some(Phase::Head) => self.refuse_head(key, Refusal::ShuttingDown),
+                Some(Phase::Open) => self.close(key, Refusal::ShuttingDown, outside),
+                _ => {}
+            }
+        }
+    }
+
+    /// Closes a connection for a reason, by a close frame.
+    fn close(&mut self, key: Key, refusal: Refusal, outside: &mut impl Outside) {
+        let spread = u128::from(self.rules.limits.retry_spread_ms.max(1));
+        let reason = match refusal {
+            Refusal::ShuttingDown => {
+                format!("{} retry_after_ms={}", refusal.code(), outside.random() % spread)
+            }
+            _ => refusal.code().into(),
+        };
+        self.forget(key, outside);
+        let now = self.ticks;
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.phase != Phase::Open {
+            return;
+        }
+        let control = connection.control();
+        if refusal == Refusal::SlowReader {
+            control.clear();
+        }
+        websocket::close_frame(refusal.row().close.unwrap_or(websocket::CLOSE_NORMAL), &reason, control);
+        connection.phase = Phase::Closing { hang_up: false };
+        connection.since = now;
+        self.make_ready(key);
+        self.schedule(key);
+    }
+
+    /// Sends an HTTP answer and hangs up.
+    fn last_words(&mut self, key: Key, answer: &[u8]) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.control().extend_from_slice(answer);
+        connection.phase = Phase::Closing { hang_up: true };
+        connection.since = self.ticks;
+        self.make_ready(key);
+        self.schedule(key);
+    }
+
+    fn refuse_head(&mut self, key: Key, refusal: Refusal) {
+        self.last_words(key, &http_head::refusal_answer(refusal));
+    }
+
+    /// Takes a connection out of its channels and its room.
+    fn forget(&mut self, key: Key, outside: &mut impl Outside) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.input = None;
+        for subscription in std::mem::take(&mut connection.subscriptions) {
+            self.remove_subscriber(subscription.channel, subscription.slot);
+        }
+        let room = self.connections.get(key).and_then(|c| c.talk.as_deref()).and_then(|t| t.session.room());
+        if let Some(room) = room.cloned() {
+            self.leave(key, room, outside);
+        }
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.talk = None;
+        }
+    }
+
+    fn kill(&mut self, key: Key, outside: &mut impl Outside) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.phase == Phase::Dead {
+            return;
+        }
+        connection.phase = Phase::Dead;
+        connection.control = None;
+        connection.input = None;
+        self.forget(key, outside);
+        self.dead.push(key);
+    }
+
+    /// A connection that may have become idle: its time begins.
+    fn note_idle(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && connection.is_idle()
+        {
+            connection.since = self.ticks;
+            self.schedule(key);
+        }
+    }
+
+    /// Hands the broker something that must not be lost; keeps it if there is no room now.
+    fn ask_broker(&mut self, ticket: Ticket, operation: Operation, outside: &mut impl Outside) {
+        if let Err(operation) = self.try_broker(ticket, operation, outside) {
+            self.broker_backlog.push_back((ticket, operation));
+            self.behind = true;
+        }
+    }
+
+    /// Hands the broker something that may be refused; never before what waits already.
+    fn try_broker(
+        &mut self,
+        ticket: Ticket,
+        operation: Operation,
+        outside: &mut impl Outside,
+    ) -> Result<(), Operation> {
+        if self.broker_backlog.is_empty() { outside.to_broker(ticket, operation) } else { Err(operation) }
+    }
+
+    fn tell_shard(&mut self, shard: u16, message: ShardMessage, outside: &mut impl Outside) {
+        let message =
+            if self.shard_backlog.is_empty() { outside.to_shard(shard, message) } else { Err(message) };
+        if let Err(message) = message {
+            self.shard_backlog.push_back((shard, message));
+            self.behind = true;
+        }
+    }
+
+    fn flush_backlogs(&mut self, outside: &mut impl Outside) {
+        self.behind = false;
+        while let Some((ticket, operation)) = self.broker_backlog.pop_front() {
+            if let Err(operation) = outside.to_broker(ticket, operation) {
+                self.broker_backlog.push_front((ticket, operation));
+                self.behind = true;
+                break;
+            }
+        }
+        while let Some((shard, message)) = self.shard_backlog.pop_front() {
+            if let Err(message) = outside.to_shard(shard, message) {
+                self.shard_backlog.push_front((shard, message));
+                self.behind = true;
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Deadlines of a hundred thousand connections: one coarse wheel, one entry a connection, looked
+//! at lazily. Activity moves no entry; an entry that comes up asks its connection what is due.
+
+use crate::limits::{CLOSE_LINGER_MS, TIMER_TICK_MS, TIMER_WHEEL_SLOTS};
+use crate::refusal::Refusal;
+use crate::websocket::PING_FRAME;
+
+use super::connection::Phase;
+use super::slab::Key;
+use super::{Outside, Shard};
+
+/// Coarse time: ticks of [`TIMER_TICK_MS`] since the shard began; four bytes last 17 years.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Ticks(pub(super) u32);
+
+impl Ticks {
+    pub(super) fn at(milliseconds: u64) -> Ticks {
+        Ticks(u32::try_from(milliseconds / TIMER_TICK_MS).unwrap_or(u32::MAX))
+    }
+
+    /// Rounded up, so that no deadline comes early.
+    fn after(self, milliseconds: u64) -> Ticks {
+        let ticks = milliseconds.div_ceil(TIMER_TICK_MS) + 1;
+        Ticks(self.0.saturating_add(u32::try_from(ticks).unwrap_or(u32::MAX)))
+    }
+}
+
+/// The wheel.
+pub(super) struct Wheel {
+    slots: Vec<Vec<Key>>,
+    now: Ticks,
+}
+
+impl Wheel {
+    pub(super) fn new() -> Wheel {
+        Wheel { slots: (0..TIMER_WHEEL_SLOTS).map(|_| Vec::new()).collect(), now: Ticks(0) }
+    }
+
+    /// Enters a key; returns the tick at which it comes up: the deadline, or the end of the wheel.
+    fn enter(&mut self, key: Key, deadline: Ticks) -> Ticks {
+        let span = u32::try_from(TIMER_WHEEL_SLOTS).unwrap_or(u32::MAX) - 1;
+        let at = Ticks(deadline.0.clamp(self.now.0 + 1, self.now.0.saturating_add(span)));
+        self.slots[at.0 as usize % TIMER_WHEEL_SLOTS].push(key);
+        at
+    }
+
+    /// Moves one tick on, if it is time, and gives what comes up.
+    fn turn(&mut self, now: Ticks) -> Option<(Ticks, Vec<Key>)> {
+        if self.now >= now {
+            return None;
+        }
+        self.now = Ticks(self.now.0 + 1);
+        Some((self.now, std::mem::take(&mut self.slots[self.now.0 as usize % TIMER_WHEEL_SLOTS])))
+    }
+}
+
+impl Shard {
+    /// Lets time pass: what is due is done. To be called at least once a tick.
+    pub fn tick(&mut self, outside: &mut impl Outside) {
+        let ticks = self.ticks;
+        while let Some((at, keys)) = self.wheel.turn(ticks) {
+            for key in keys {
+                // Entries that a nearer one has replaced are stale.
+                if self.connections.get(key).is_some_and(|connection| connection.timer == at) {
+                    self.due(key, ticks, outside);
+                    self.schedule(key);
+                }
+            }
+        }
+        self.close_idle_channels(outside);
+    }
+
+    /// Enters the connection's next deadline into the wheel.
+    pub(super) fn schedule(&mut self, key: Key) {
+        let limits = &self.rules.limits;
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let deadline = match connection.phase {
+            Phase::Dead => return,
+            Phase::Head => connection.since.after(limits.handshake_ms_max),
+            Phase::Closing { .. } => connection.since.after(CLOSE_LINGER_MS),
+            Phase::Open => {
+                let silence =
+                    limits.ping_after_ms + if connection.pinged { limits.pong_within_ms } else { 0 };
+                let silence = connection.heard.after(silence);
+                if connection.is_blocked() {
+                    silence.min(connection.since.after(limits.write_stall_ms_max))
+                } else if connection.is_idle() {
+                    silence.min(connection.since.after(limits.idle_ms_max))
+                } else {
+                    silence
+                }
+            }
+        };
+        connection.timer = self.wheel.enter(key, deadline);
+    }
+
+    fn due(&mut self, key: Key, now: Ticks, outside: &mut impl Outside) {
+        let limits = &self.rules.limits;
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        match connection.phase {
+            Phase::Dead => {}
+            Phase::Head if connection.since.after(limits.handshake_ms_max) <= now => {
+                self.refuse_head(key, Refusal::HandshakeTimeout);
+            }
+            Phase::Closing { .. } if connection.since.after(CLOSE_LINGER_MS) <= now => {
+                self.kill(key, outside)
+            }
+            Phase::Head | Phase::Closing { .. } => {}
+            Phase::Open => {
+                let stalled =
+                    connection.is_blocked() && connection.since.after(limits.write_stall_ms_max) <= now;
+                let idle = connection.is_idle() && connection.since.after(limits.idle_ms_max) <= now;
+                let silent = connection.heard.after(limits.ping_after_ms) <= now;
+                let lost = connection.heard.after(limits.ping_after_ms + limits.pong_within_ms) <= now;
+                if stalled {
+                    self.counters.slow_closed += 1;
+                    self.close(key, Refusal::SlowSubscriber, outside);
+                } else if lost && connection.pinged {
+                    self.close(key, Refusal::PingTimeout, outside);
+                } else if idle {
+                    self.close(key, Refusal::IdleTooLong, outside);
+                } else if silent && !connection.pinged {
+                    connection.pinged = true;
+                    connection.control().extend_from_slice(&PING_FRAME);
+                    self.make_ready(key);
+                }
+            }
+        }
+    }
+}

@@ -7,6 +7,7 @@ use chatup::commands;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    abort_on_panic();
     match commands::execute(Cli::parse(), std::env::vars_os().collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -14,4 +15,13 @@ fn main() -> ExitCode {
             error.exit_code()
         }
     }
+}
+
+/// A thread that panics takes the process with it: half a server, silent, is worse than a restart.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }

@@ -1,40 +1,226 @@
-//! Starts worker and dispatcher.
+//! Starts worker and dispatcher as the settings say, and stops them in order when told to.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use chatup_broker::contract::BrokerGone;
+use chatup_broker::store::StoreSettings;
+use chatup_broker::{BrokerHandle, memory};
+use chatup_core::http_head::{OriginError, Origins};
+use chatup_core::shard::SlowSubscriberPolicy;
 use chatup_core::token::Verifier;
+use chatup_dispatcher::Dispatcher;
+use chatup_worker::settings::StatsFrom;
+use chatup_worker::{Worker, WorkerError};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::printed::Printed;
 
-/// A start that failed.
+/// Makes a token for a name.
+pub type DemoTokens = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Why it could not start, or what ended it.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// There is nothing to start.
-    #[error("not wired yet")]
-    NotWired,
+    /// The worker.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// A shard failed while running.
+    #[error("shard {0} failed: {1}")]
+    ShardFailed(u16, String),
+    /// An origin of the settings.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// The dispatcher's address.
+    #[error("the dispatcher cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    /// The broker has ended.
+    #[error(transparent)]
+    Broker(#[from] BrokerGone),
+    /// Threads, signals, standard output.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// Runs worker and dispatcher in this process, until told to stop.
 ///
 /// # Errors
 /// Why it could not start, or what ended it.
-pub fn all_in_one(_config: &Config, _verifier: &Arc<Verifier>, _printed: &Printed) -> Result<(), RunError> {
-    Err(RunError::NotWired)
+pub fn all_in_one(
+    config: &Config,
+    verifier: &Arc<Verifier>,
+    demo_tokens: Option<DemoTokens>,
+    printed: &Printed,
+) -> Result<(), RunError> {
+    in_order(config, |broker| async move {
+        let (worker, failures) = start_worker(config, verifier, &broker, Some(&config.dispatcher))?;
+        let host = worker.host().to_owned();
+        let result = serve(config, verifier, demo_tokens, &broker, failures, |url| printed.print(url, &host)).await;
+        worker.stop();
+        result
+    })
 }
 
 /// Runs a worker, until told to stop.
 ///
 /// # Errors
 /// Why it could not start, or what ended it.
-pub fn worker(_config: &Config, _verifier: &Arc<Verifier>) -> Result<(), RunError> {
-    Err(RunError::NotWired)
+pub fn worker(config: &Config, verifier: &Arc<Verifier>) -> Result<(), RunError> {
+    alone("worker");
+    in_order(config, |broker| async move {
+        let (worker, failures) = start_worker(config, verifier, &broker, None)?;
+        println!("ChatUp worker: {}/ ({} shards)", worker.host(), worker.shards());
+        let result = until_told(failures).await;
+        worker.stop();
+        result
+    })
 }
 
 /// Runs a dispatcher, until told to stop.
 ///
 /// # Errors
 /// Why it could not start, or what ended it.
-pub fn dispatcher(_config: &Config, _verifier: &Arc<Verifier>) -> Result<(), RunError> {
-    Err(RunError::NotWired)
+pub fn dispatcher(config: &Config, verifier: &Arc<Verifier>) -> Result<(), RunError> {
+    alone("dispatcher");
+    in_order(config, |broker| async move {
+        let (_keep, failures) = mpsc::unbounded_channel();
+        serve(config, verifier, None, &broker, failures, |url| {
+            println!("ChatUp dispatcher: {url}/");
+            Ok(())
+        })
+        .await
+    })
+}
+
+fn alone(role: &str) {
+    tracing::warn!(
+        "this version has only the broker inside the process: a {role} alone shares rooms, history and \
+         bans with no other process"
+    );
+}
+
+/// Starts the broker, runs `body` on a runtime of this thread, and ends the broker behind it.
+fn in_order<F: Future<Output = Result<(), RunError>>>(
+    config: &Config,
+    body: impl FnOnce(BrokerHandle) -> F,
+) -> Result<(), RunError> {
+    let messages_max = config.history.size.max(config.limits.log_messages_max) as usize;
+    let expire_ms = config.history.expire_s.saturating_mul(1_000);
+    let (broker, thread) = memory::start(StoreSettings { messages_max, expire_ms })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(body(broker.clone()));
+    broker.stop();
+    if thread.join().is_err() {
+        tracing::error!("the broker did not end in order");
+    }
+    result
+}
+
+type Failures = mpsc::UnboundedReceiver<(u16, String)>;
+
+fn start_worker(
+    config: &Config,
+    verifier: &Arc<Verifier>,
+    broker: &BrokerHandle,
+    page_from: Option<&config::tables::Dispatcher>,
+) -> Result<(Worker, Failures), RunError> {
+    let own = &config.worker;
+    let page = page_from.map(|dispatcher| chatup_worker::worker::default_url(dispatcher.listen, dispatcher.port));
+    let settings = chatup_worker::Settings {
+        listen: own.listen,
+        port: own.port,
+        announce_url: (!own.announce_url.is_empty()).then(|| own.announce_url.trim_end_matches('/').to_owned()),
+        shards: own.shards,
+        cores: own.cores.clone(),
+        origins: origins(&own.origins, page.as_deref())?,
+        verifier: Arc::clone(verifier),
+        limits: config.limits.clone(),
+        anonymous_subscribe: own.anonymous_subscribe,
+        slow_subscribers: match own.slow_subscriber {
+            config::SlowSubscriber::Tell => SlowSubscriberPolicy::Tell,
+            config::SlowSubscriber::Close => SlowSubscriberPolicy::Close,
+        },
+        stats_from: match own.stats_from {
+            config::StatsFrom::Loopback => StatsFrom::Loopback,
+            config::StatsFrom::Anyone => StatsFrom::Anyone,
+            config::StatsFrom::Nobody => StatsFrom::Nobody,
+        },
+    };
+    let (failed, failures) = mpsc::unbounded_channel();
+    let on_failure = Arc::new(move |shard, error: &str| drop(failed.send((shard, error.to_owned()))));
+    let worker = Worker::start(&settings, broker, &(on_failure as chatup_worker::worker::OnFailure))?;
+    tracing::info!(address = %worker.address(), shards = worker.shards(), "the worker takes connections");
+    Ok((worker, failures))
+}
+
+/// The configured origins; without any, this machine's own names and the page's own address.
+fn origins(patterns: &[String], page: Option<&str>) -> Result<Origins, OriginError> {
+    if !patterns.is_empty() {
+        return Origins::parse(patterns.iter().map(String::as_str));
+    }
+    match page {
+        Some(page) => Origins::loopback().and(page),
+        None => Ok(Origins::loopback()),
+    }
+}
+
+async fn serve(
+    config: &Config,
+    verifier: &Arc<Verifier>,
+    demo_tokens: Option<DemoTokens>,
+    broker: &BrokerHandle,
+    failures: Failures,
+    ready: impl FnOnce(&str) -> io::Result<()>,
+) -> Result<(), RunError> {
+    let own = &config.dispatcher;
+    let wanted = SocketAddr::new(own.listen, own.port);
+    let listener = TcpListener::bind(wanted).await.map_err(|error| RunError::Listen(wanted, error))?;
+    let address = listener.local_addr()?;
+    let url = format!("http://{address}");
+    if demo_tokens.is_some() && !address.ip().is_loopback() {
+        tracing::warn!("the dispatcher is not on a loopback address: the page hands out no demo tokens");
+    }
+    let settings = chatup_dispatcher::Settings {
+        origins: origins(&own.origins, Some(&url))?,
+        demo_page: own.demo_page,
+        history_messages_max: config.history.size as usize,
+        demo_tokens: demo_tokens.filter(|_| address.ip().is_loopback()),
+        connect_sources: "*".into(),
+    };
+    let router = Dispatcher::new(settings, broker, Arc::clone(verifier))?.router();
+    ready(&url)?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = chatup_dispatcher::serve(listener, router, async move {
+        let _ = stopped.await;
+    });
+    let told = async move {
+        let result = until_told(failures).await;
+        // The server has ended already if nobody listens.
+        let _ = stop.send(());
+        result
+    };
+    let (served, told) = tokio::join!(server, told);
+    told.and(served.map_err(RunError::Io))
+}
+
+/// Waits for a signal to stop, or for a shard to fail.
+async fn until_told(mut failures: Failures) -> Result<(), RunError> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let failed = async {
+        match failures.recv().await {
+            Some(failure) => failure,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        (shard, error) = failed => return Err(RunError::ShardFailed(shard, error)),
+    }
+    tracing::info!("stopping");
+    Ok(())
 }

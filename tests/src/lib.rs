@@ -1,1 +1,12 @@
-//! x
+//! What the black box tests share: the real program as a child process, raw WebSocket clients, and
+//! plain HTTP. Nothing here knows how the server works inside.
+
+pub mod client;
+pub mod http;
+pub mod server;
+
+pub use client::Client;
+pub use server::Server;
+
+/// Longest wait for something that must happen; only a broken server reaches it.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);

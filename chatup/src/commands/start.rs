@@ -1,5 +1,7 @@
 //! Starts worker and dispatcher, together or one alone.
 
+use std::sync::Arc;
+
 use chatup_core::token::Signer;
 
 use super::{CommandError, Environment, demo_keys, now, verifier};
@@ -19,21 +21,26 @@ pub(super) fn all_in_one(start: &StartFlags, environment: &Environment) -> Resul
         false => Some(demo_keys(start.state_dir.as_deref(), environment)?),
     };
     let verifier = verifier(&loaded, demo.as_ref().map(|keys| keys.public_pem.as_slice()))?;
-    let token = match &demo {
-        None => None,
+    let (token, demo_tokens) = match &demo {
+        None => (None, None),
         Some(keys) => {
             let signer = Signer::from_private_pem(&keys.private_pem).map_err(TokenError::from)?;
-            let token = UserToken {
-                name: DEMO_NAME,
-                public: "",
-                lifetime_s: DEMO_TOKEN_LIFETIME_S,
-                audience: &config.auth.audience,
-            };
-            Some(token.sign(&signer, now()?)?)
+            let token = demo_token(&signer, DEMO_NAME, &config.auth.audience)?;
+            (Some(token), Some(demo_tokens(signer, config.auth.audience.clone())))
         }
     };
     let printed = Printed { format: start.print, token, demo_page: config.dispatcher.demo_page };
-    Ok(run::all_in_one(config, &verifier, &printed)?)
+    Ok(run::all_in_one(config, &verifier, demo_tokens, &printed)?)
+}
+
+fn demo_token(signer: &Signer, name: &str, audience: &str) -> Result<String, CommandError> {
+    let token = UserToken { name, public: "", lifetime_s: DEMO_TOKEN_LIFETIME_S, audience };
+    Ok(token.sign(signer, now()?)?)
+}
+
+/// Makes tokens for whoever asks the demo page for one.
+fn demo_tokens(signer: Signer, audience: String) -> run::DemoTokens {
+    Arc::new(move |name| demo_token(&signer, name, &audience).ok())
 }
 
 /// One of the two, with the key that the settings name.

@@ -299,6 +299,11 @@ impl Shard {
         counts
     }
 
+    /// Counts that could not be told: they are told again, later ones of the same room last.
+    pub fn put_back_viewer_counts(&mut self, counts: Vec<(RoomName, u32)>) {
+        self.gone_counts.extend(counts);
+    }
+
     fn linger_if_unused(&mut self, index: u32) {
         let Some(key) = self.channels.key_at(index) else { return };
         let Some(channel) = self.channels.get_mut(key) else { return };

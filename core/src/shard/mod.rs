@@ -246,6 +246,18 @@ impl Shard {
         self.kill(key, outside);
     }
 
+    /// Whether a connection has been given up.
+    #[must_use]
+    pub fn is_dead(&self, key: Key) -> bool {
+        self.connections.get(key).is_none_or(|connection| connection.phase == Phase::Dead)
+    }
+
+    /// Whether [`Shard::take_ready`] may have something.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// A connection that has been given up: the caller closes its socket, waits until nothing of
     /// it is in flight, and calls [`Shard::release`].
     pub fn take_dead(&mut self) -> Option<Key> {

@@ -1,0 +1,31 @@
+//! The worker's own limits: what its rings and queues hold. Core has the product's.
+
+use std::time::Duration;
+
+/// Submissions that a shard's ring takes before it must enter the kernel.
+pub const RING_SUBMISSIONS: u32 = 1_024;
+/// Completions that a shard's ring holds; the kernel keeps what is over, at a price.
+pub const RING_COMPLETIONS: u32 = 8_192;
+/// Receive buffers of a shard, shared by all of its connections. A power of two.
+pub const RECEIVE_BUFFERS: u16 = 512;
+/// Bytes of one receive buffer: most messages of clients are smaller.
+pub const RECEIVE_BUFFER_BYTES: usize = 4_096;
+/// Messages that wait for one shard, from other shards and from the broker. Full: another shard
+/// keeps what it has and tries again (its log is the buffer), the broker waits.
+pub const SHARD_QUEUE_MAX: usize = 65_536;
+/// Messages that a shard takes from its queue in one turn, so that its sockets get theirs.
+pub const QUEUE_BUDGET: usize = 4_096;
+/// Connections that wait to be accepted, as `listen` is told; the kernel's somaxconn bounds it.
+pub const LISTEN_BACKLOG: i32 = 4_096;
+/// How soon a shard tries again when a queue was full.
+pub const BEHIND_RETRY: Duration = Duration::from_millis(1);
+/// How soon a shard accepts again after accepting failed (descriptors, memory).
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(128);
+/// How long the driver keeps glommio's other tasks waiting under load.
+pub const YIELD_EVERY: Duration = Duration::from_millis(1);
+/// Memory that glommio sets aside for file buffers, in bytes; nothing here reads files.
+pub const GLOMMIO_IO_MEMORY_BYTES: usize = 64 * 1024;
+/// Locked memory that a shard's rings need, in bytes (glommio itself refuses to start with less).
+pub const LOCKED_BYTES_PER_SHARD: u64 = 1024 * 1024;
+/// Descriptors that a process needs besides its connections: rings, listeners, files.
+pub const DESCRIPTORS_RESERVED: u64 = 128;

@@ -1,0 +1,126 @@
+//! What core asks of the world, answered for one shard: its sockets, the queues to the broker and
+//! to the other shards, chance, and questions over HTTP.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use chatup_broker::BrokerClient;
+use chatup_core::exchange::{Operation, Ticket};
+use chatup_core::names::ChannelName;
+use chatup_core::refusal::Refusal;
+use chatup_core::shard::{Key, Outside, ShardMessage};
+use socket2::SockRef;
+
+use crate::queues::{ShardSender, ToShard};
+use crate::report::Board;
+use crate::settings::StatsFrom;
+
+/// A connection's socket, and which operations of it the ring still has.
+pub(crate) struct Socket {
+    pub(crate) key: Key,
+    pub(crate) descriptor: OwnedFd,
+    pub(crate) receiving: bool,
+    pub(crate) sending: bool,
+    pub(crate) awaiting_room: bool,
+    /// Given up: closed and released once the ring has let go of it.
+    pub(crate) dead: bool,
+}
+
+impl Socket {
+    pub(crate) fn is_free(&self) -> bool {
+        !self.receiving && !self.sending && !self.awaiting_room
+    }
+}
+
+/// The sockets of a shard, by the place of their connection.
+#[derive(Default)]
+pub(crate) struct Sockets(Vec<Option<Socket>>);
+
+impl Sockets {
+    pub(crate) fn insert(&mut self, socket: Socket) {
+        let index = socket.key.index as usize;
+        if self.0.len() <= index {
+            self.0.resize_with(index + 1, || None);
+        }
+        self.0[index] = Some(socket);
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) {
+        if let Some(place) = self.0.get_mut(key.index as usize) {
+            *place = None;
+        }
+    }
+
+    /// The socket to which a completion belongs.
+    pub(crate) fn by_packed(&mut self, packed: u64) -> Option<&mut Socket> {
+        let index = usize::try_from(packed & u64::from(u32::MAX)).ok()?;
+        self.0.get_mut(index)?.as_mut().filter(|socket| socket.key.packed() == packed)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Socket> {
+        self.0.get_mut(key.index as usize)?.as_mut().filter(|socket| socket.key == key)
+    }
+
+    fn descriptor(&self, key: Key) -> Option<BorrowedFd<'_>> {
+        let socket = self.0.get(key.index as usize)?.as_ref().filter(|socket| socket.key == key)?;
+        Some(socket.descriptor.as_fd())
+    }
+}
+
+/// The world as one shard sees it.
+pub(crate) struct World {
+    pub(crate) sockets: Sockets,
+    pub(crate) broker: BrokerClient,
+    pub(crate) shards: Vec<ShardSender>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) stats_from: StatsFrom,
+}
+
+impl World {
+    fn may_read_stats(&self, key: Key) -> bool {
+        match self.stats_from {
+            StatsFrom::Anyone => true,
+            StatsFrom::Nobody => false,
+            StatsFrom::Loopback => {
+                let peer = self.sockets.descriptor(key).map(|descriptor| SockRef::from(&descriptor).peer_addr());
+                let peer = peer.and_then(Result::ok).and_then(|peer| peer.as_socket());
+                peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+            }
+        }
+    }
+}
+
+impl Outside for World {
+    fn random(&mut self) -> u128 {
+        rand::random()
+    }
+
+    fn to_broker(&mut self, ticket: Ticket, operation: Operation) -> Result<(), Operation> {
+        self.broker.ask(ticket, operation)
+    }
+
+    fn to_shard(&mut self, shard: u16, message: ShardMessage) -> Result<(), ShardMessage> {
+        let Some(sender) = self.shards.get(usize::from(shard)) else { return Ok(()) };
+        sender.offer(ToShard::Shard(message)).map_err(|back| match back {
+            ToShard::Shard(message) => message,
+            ToShard::Broker(_) | ToShard::Drain => unreachable!("what was put in comes back"),
+        })
+    }
+
+    fn http_get(&mut self, key: Key, path: &str, query: &str) -> Result<String, Refusal> {
+        match path {
+            "/health" => Ok(r#"{"status":"ok"}"#.into()),
+            "/stats" if self.stats_from == StatsFrom::Nobody => Err(Refusal::NotFound),
+            "/stats" if !self.may_read_stats(key) => Err(Refusal::ForbiddenAddress),
+            "/stats" => {
+                // Names need no escaping but for letters beyond ASCII, which curl sends as they are.
+                let name = query.split('&').find_map(|part| part.strip_prefix("channel="));
+                let channel = name.map(ChannelName::new).transpose().map_err(|_| Refusal::InvalidName)?;
+                let shards = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
+                let owner = channel.as_ref().map(|channel| (channel.as_str(), channel.owner(shards)));
+                Ok(self.board.stats(owner))
+            }
+            _ => Err(Refusal::NotFound),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What the host must allow, checked before anything starts; each lack in one line that says what
+//! to change.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::limits::{DESCRIPTORS_RESERVED, LOCKED_BYTES_PER_SHARD};
+
+/// What the host does not allow.
+#[derive(Debug, thiserror::Error)]
+pub enum PreflightError {
+    /// io_uring is forbidden.
+    #[error(
+        "io_uring is not allowed here ({0}): set sysctl kernel.io_uring_disabled=0, and in a container \
+         allow io_uring_setup, io_uring_enter and io_uring_register in its seccomp profile"
+    )]
+    RingForbidden(std::io::Error),
+    /// There is no io_uring, or an old one.
+    #[error("this kernel's io_uring is missing or too old ({0}): Linux 6.1 or newer is needed")]
+    RingTooOld(std::io::Error),
+    /// Too little memory may be locked.
+    #[error(
+        "only {has} bytes of memory may be locked and {shards} shards need {needs}: \
+         set ulimit -l {kib} (LimitMEMLOCK={needs} in a systemd unit), or start fewer shards"
+    )]
+    LockedMemory {
+        /// The limit, in bytes.
+        has: u64,
+        /// What is needed, in bytes.
+        needs: u64,
+        /// The same in KiB, as `ulimit -l` counts.
+        kib: u64,
+        /// Shards.
+        shards: u16,
+    },
+    /// Too few descriptors for anything.
+    #[error("only {0} descriptors are allowed: set ulimit -n (LimitNOFILE= in a systemd unit) to at least 1024")]
+    Descriptors(u64),
+}
+
+/// Checks everything; raises the soft limit of descriptors to the hard one. Returns how many
+/// connections the descriptors allow.
+///
+/// # Errors
+/// The first lack.
+pub fn check(shards: u16) -> Result<u64, PreflightError> {
+    match io_uring::IoUring::<io_uring::squeue::Entry, io_uring::cqueue::Entry>::builder().setup_single_issuer().setup_defer_taskrun().build(8) {
+        Ok(_) => {}
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => {
+            return Err(PreflightError::RingForbidden(error));
+        }
+        Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => {}
+        Err(error) => return Err(PreflightError::RingTooOld(error)),
+    }
+    let locked = getrlimit(Resource::Memlock).current.unwrap_or(u64::MAX);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    check_locked(locked, may_lock_anything(&status), shards)?;
+    check_descriptors(raise_descriptors())
+}
+
+fn check_locked(has: u64, unlimited: bool, shards: u16) -> Result<(), PreflightError> {
+    let needs = LOCKED_BYTES_PER_SHARD * u64::from(shards);
+    if unlimited || has >= needs {
+        return Ok(());
+    }
+    Err(PreflightError::LockedMemory { has, needs, kib: needs / 1024, shards })
+}
+
+/// Whether `/proc/self/status` shows CAP_IPC_LOCK among the effective capabilities.
+fn may_lock_anything(status: &str) -> bool {
+    const CAP_IPC_LOCK: u32 = 14;
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    bits & (1 << CAP_IPC_LOCK) != 0
+}
+
+fn raise_descriptors() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let _ = setrlimit(Resource::Nofile, raised);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+fn check_descriptors(has: u64) -> Result<u64, PreflightError> {
+    if has < 1_024 { Err(PreflightError::Descriptors(has)) } else { Ok(has - DESCRIPTORS_RESERVED) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_lack_is_one_line_that_says_what_to_change() {
+        let error = check_locked(65_536, false, 4).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "only 65536 bytes of memory may be locked and 4 shards need 4194304: \
+             set ulimit -l 4096 (LimitMEMLOCK=4194304 in a systemd unit), or start fewer shards"
+        );
+        assert!(check_locked(65_536, true, 4).is_ok());
+        assert!(check_locked(8 << 20, false, 8).is_ok());
+        assert!(check_descriptors(100).unwrap_err().to_string().contains("ulimit -n"));
+        assert_eq!(check_descriptors(20_000).unwrap(), 20_000 - DESCRIPTORS_RESERVED);
+    }
+
+    #[test]
+    fn the_capability_is_read_from_the_kernels_own_words() {
+        assert!(may_lock_anything("Name:\tx\nCapEff:\t000001ffffffffff\n"));
+        assert!(!may_lock_anything("Name:\tx\nCapEff:\t0000000000000000\n"));
+        assert!(!may_lock_anything(""));
+    }
+}

@@ -1,0 +1,120 @@
+//! What a worker tells of itself: each shard's figures, side by side, for `/stats` and for the
+//! worker's heartbeat.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chatup_core::exchange::{WorkerId, WorkerRecord};
+use chatup_core::shard::Counters;
+use serde::Serialize;
+
+/// One shard's figures.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct ShardReport {
+    pub(crate) shard: u16,
+    /// The core it is pinned to.
+    pub(crate) core: Option<usize>,
+    pub(crate) connections: usize,
+    pub(crate) channels_open: usize,
+    /// Of these, the ones that this shard owns.
+    pub(crate) channels_owned: usize,
+    pub(crate) subscriptions: u64,
+    pub(crate) handshakes: u64,
+    pub(crate) calls: u64,
+    pub(crate) says: u64,
+    pub(crate) messages: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) blocked: u64,
+    pub(crate) gaps: u64,
+    pub(crate) slow_closed: u64,
+    pub(crate) protocol_errors: u64,
+    pub(crate) refused: u64,
+    /// Turns of its loop, and how many of them slept.
+    pub(crate) turns: u64,
+    pub(crate) sleeps: u64,
+}
+
+impl ShardReport {
+    pub(crate) fn take(&mut self, counters: Counters) {
+        self.subscriptions = counters.subscriptions;
+        self.handshakes = counters.handshakes;
+        self.calls = counters.calls;
+        self.says = counters.says;
+        self.messages = counters.messages;
+        self.deliveries = counters.deliveries;
+        self.bytes_out = counters.bytes_out;
+        self.blocked = counters.blocked;
+        self.gaps = counters.gaps;
+        self.slow_closed = counters.slow_closed;
+        self.protocol_errors = counters.protocol_errors;
+        self.refused = counters.refused;
+    }
+}
+
+/// All shards' figures. Each is renewed by its shard about once a second.
+pub(crate) struct Board {
+    pub(crate) worker: WorkerId,
+    pub(crate) host: String,
+    pub(crate) draining: AtomicBool,
+    shards: Vec<Mutex<ShardReport>>,
+}
+
+#[derive(Serialize)]
+struct Stats<'a> {
+    worker: String,
+    host: &'a str,
+    draining: bool,
+    connections: usize,
+    shards: Vec<ShardReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a str>,
+    /// The shard that owns the channel asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<u16>,
+}
+
+impl Board {
+    pub(crate) fn new(worker: WorkerId, host: String, shards: u16) -> Board {
+        let shards = (0..shards).map(|shard| Mutex::new(ShardReport { shard, ..ShardReport::default() }));
+        Board { worker, host, draining: AtomicBool::new(false), shards: shards.collect() }
+    }
+
+    pub(crate) fn post(&self, report: ShardReport) {
+        if let Some(place) = self.shards.get(usize::from(report.shard)) {
+            *place.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = report;
+        }
+    }
+
+    fn reports(&self) -> Vec<ShardReport> {
+        let read = |place: &Mutex<ShardReport>| {
+            place.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        };
+        self.shards.iter().map(read).collect()
+    }
+
+    pub(crate) fn record(&self) -> WorkerRecord {
+        let connections: usize = self.reports().iter().map(|report| report.connections).sum();
+        WorkerRecord {
+            id: self.worker,
+            host: self.host.clone(),
+            connections: u32::try_from(connections).unwrap_or(u32::MAX),
+            draining: self.draining.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The answer to `/stats`, in JSON; with the owner of a channel if one is named.
+    pub(crate) fn stats(&self, channel: Option<(&str, u16)>) -> String {
+        let shards = self.reports();
+        let stats = Stats {
+            worker: self.worker.to_string(),
+            host: &self.host,
+            draining: self.draining.load(Ordering::Relaxed),
+            connections: shards.iter().map(|report| report.connections).sum(),
+            shards,
+            channel: channel.map(|(name, _)| name),
+            owner: channel.map(|(_, owner)| owner),
+        };
+        serde_json::to_string(&stats).unwrap_or_default()
+    }
+}

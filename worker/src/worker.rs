@@ -1,0 +1,321 @@
+//! A worker: all its shards, from start to stop.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use chatup_broker::contract::{BrokerGone, HEARTBEAT_MS};
+use chatup_broker::{BrokerClient, BrokerHandle, Inbox};
+use chatup_core::exchange::{Event, Operation, Ticket, WorkerId};
+use chatup_core::session::Rules;
+use chatup_core::shard::{Shard, ShardConfig};
+use core_affinity::CoreId;
+use glommio::{ExecutorJoinHandle, Latency, LocalExecutorBuilder, Placement, Shares};
+use socket2::Socket;
+
+use crate::driver::{Driver, Parts};
+use crate::limits::GLOMMIO_IO_MEMORY_BYTES;
+use crate::outside::{Sockets, World};
+use crate::preflight::{self, PreflightError};
+use crate::queues::{ShardReceiver, ShardSender, ToShard, shard_queue};
+use crate::report::Board;
+use crate::settings::Settings;
+use crate::{listener, limits};
+
+/// Why a worker does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The host does not allow it.
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
+    /// The address cannot be had.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    /// A core that this process may not use.
+    #[error("core {0} is not among those that this process may use ({1})")]
+    NoSuchCore(u16, String),
+    /// The broker has ended.
+    #[error(transparent)]
+    Broker(#[from] BrokerGone),
+    /// A shard could not start.
+    #[error("shard {0} could not start: {1}")]
+    Shard(u16, String),
+}
+
+/// A running worker.
+pub struct Worker {
+    address: SocketAddr,
+    board: Arc<Board>,
+    senders: Vec<ShardSender>,
+    shards: Vec<ExecutorJoinHandle<Result<(), String>>>,
+    broker: BrokerClient,
+}
+
+/// Called, from the shard's thread, when a shard has failed: what is left is half a worker.
+pub type OnFailure = Arc<dyn Fn(u16, &str) + Send + Sync>;
+
+/// For a client that only tells and needs no answer.
+struct Deaf;
+
+impl Inbox for Deaf {
+    fn deliver(&self, _: Event) -> bool {
+        true
+    }
+}
+
+impl Worker {
+    /// Starts all shards; they take connections when this returns.
+    ///
+    /// # Errors
+    /// Why not; nothing is left running.
+    pub fn start(
+        settings: &Settings,
+        broker: &BrokerHandle,
+        on_failure: &OnFailure,
+    ) -> Result<Worker, WorkerError> {
+        let cores = choose_cores(settings)?;
+        let count = u16::try_from(cores.len()).unwrap_or(u16::MAX);
+        let connections_max = preflight::check(count)?;
+        let wanted = u64::from(settings.limits.connections_per_shard_max) * u64::from(count);
+        if wanted > connections_max {
+            tracing::info!(connections_max, "descriptors allow fewer connections than limits.connections_per_shard_max");
+        }
+        let wanted = SocketAddr::new(settings.listen, settings.port);
+        let (address, listeners) = listener::bind(settings.listen, settings.port, count)
+            .map_err(|error| WorkerError::Listen(wanted, error))?;
+        let host = settings.announce_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let id = WorkerId(rand::random());
+        let mut worker = Worker {
+            address,
+            board: Arc::new(Board::new(id, host, count)),
+            senders: Vec::new(),
+            shards: Vec::new(),
+            broker: broker.connect(Box::new(Deaf))?,
+        };
+        let mut receivers = Vec::new();
+        for number in 0..count {
+            let (sender, receiver) =
+                shard_queue().map_err(|error| WorkerError::Shard(number, error.to_string()))?;
+            worker.senders.push(sender);
+            receivers.push(receiver);
+        }
+        let (ready, started) = mpsc::channel();
+        for (number, ((listener, receiver), core)) in (0..).zip(listeners.into_iter().zip(receivers).zip(cores)) {
+            let shard = worker.shard(settings, number, count, core, broker, listener, receiver)?;
+            match shard.spawn(ready.clone(), Arc::clone(on_failure)) {
+                Ok(handle) => worker.shards.push(handle),
+                Err(error) => {
+                    worker.stop();
+                    return Err(WorkerError::Shard(number, error));
+                }
+            }
+        }
+        drop(ready);
+        for _ in 0..count {
+            // A shard that fails says so; one that panics drops its end.
+            let result = started.recv().unwrap_or(Err((0, "it ended".into())));
+            if let Err((number, error)) = result {
+                worker.stop();
+                return Err(WorkerError::Shard(number, error));
+            }
+        }
+        Ok(worker)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "all of one shard, in one place")]
+    fn shard(
+        &self,
+        settings: &Settings,
+        number: u16,
+        count: u16,
+        core: CoreId,
+        broker: &BrokerHandle,
+        listener: Socket,
+        inbox: ShardReceiver,
+    ) -> Result<ShardStart, WorkerError> {
+        Ok(ShardStart {
+            config: ShardConfig {
+                shard: number,
+                shards: count,
+                worker: self.board.worker,
+                rules: Rules {
+                    verifier: Arc::clone(&settings.verifier),
+                    limits: settings.limits.clone(),
+                    anonymous_subscribe: settings.anonymous_subscribe,
+                },
+                origins: settings.origins.clone(),
+                slow_subscribers: settings.slow_subscribers,
+            },
+            broker: broker.connect(Box::new(self.senders[usize::from(number)].clone()))?,
+            senders: self.senders.clone(),
+            board: Arc::clone(&self.board),
+            stats_from: settings.stats_from,
+            listener,
+            inbox,
+            core,
+        })
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL under which clients reach it.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.board.host
+    }
+
+    /// How many shards it has.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Stops: no new connections, every old one told when to come back, in bounded time.
+    pub fn stop(self) {
+        self.board.draining.store(true, Ordering::Relaxed);
+        // Dispatchers should send nobody here from now on.
+        let _ = self.broker.ask(Ticket(0), Operation::Heartbeat(self.board.record()));
+        for sender in &self.senders {
+            sender.put(ToShard::Drain);
+        }
+        for (number, shard) in self.shards.into_iter().enumerate() {
+            match shard.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(shard = number, error, "a shard ended with an error"),
+                Err(error) => tracing::error!(shard = number, %error, "a shard did not end in order"),
+            }
+        }
+        let _ = self.broker.ask(Ticket(0), Operation::Retire(self.board.worker));
+    }
+}
+
+/// The cores for the shards, in their order.
+fn choose_cores(settings: &Settings) -> Result<Vec<CoreId>, WorkerError> {
+    let allowed = core_affinity::get_core_ids().unwrap_or_default();
+    let chosen = if settings.cores.is_empty() {
+        allowed
+    } else {
+        let find = |core: &u16| {
+            let list = || allowed.iter().map(|core| core.id.to_string()).collect::<Vec<_>>().join(", ");
+            let found = allowed.iter().find(|one| one.id == usize::from(*core));
+            found.copied().ok_or_else(|| WorkerError::NoSuchCore(*core, list()))
+        };
+        settings.cores.iter().map(find).collect::<Result<_, _>>()?
+    };
+    let count = if settings.shards == 0 { chosen.len().max(1) } else { usize::from(settings.shards) };
+    let unknown = [CoreId { id: 0 }];
+    // More shards than cores share them in turn: for trying things out, not for speed.
+    let cores = if chosen.is_empty() { &unknown[..] } else { &chosen[..] };
+    Ok(cores.iter().copied().cycle().take(count).collect())
+}
+
+/// All that a shard's thread needs.
+struct ShardStart {
+    config: ShardConfig,
+    broker: BrokerClient,
+    senders: Vec<ShardSender>,
+    board: Arc<Board>,
+    stats_from: crate::settings::StatsFrom,
+    listener: Socket,
+    inbox: ShardReceiver,
+    core: CoreId,
+}
+
+type Started = Result<u16, (u16, String)>;
+
+impl ShardStart {
+    fn spawn(
+        self,
+        ready: mpsc::Sender<Started>,
+        on_failure: OnFailure,
+    ) -> Result<ExecutorJoinHandle<Result<(), String>>, String> {
+        let number = self.config.shard;
+        let name = format!("shard-{}", self.config.shard);
+        LocalExecutorBuilder::new(Placement::Unbound)
+            .name(&name)
+            .io_memory(GLOMMIO_IO_MEMORY_BYTES)
+            .preempt_timer(limits::YIELD_EVERY)
+            .spawn(move || async move {
+                let result = self.run(ready).await;
+                if let Err(error) = &result {
+                    on_failure(number, error);
+                }
+                result
+            })
+            .map_err(|error| error.to_string())
+    }
+
+    async fn run(self, ready: mpsc::Sender<Started>) -> Result<(), String> {
+        let number = self.config.shard;
+        let pinned = core_affinity::set_for_current(self.core);
+        if !pinned {
+            tracing::warn!(shard = number, core = self.core.id, "could not be pinned to its core");
+        }
+        let report_due = Rc::new(Cell::new(false));
+        let driver = Driver::new(Parts {
+            shutdown_ms_max: self.config.rules.limits.shutdown_ms_max,
+            shard: Shard::new(self.config),
+            world: World {
+                sockets: Sockets::default(),
+                broker: self.broker,
+                shards: self.senders,
+                board: self.board,
+                stats_from: self.stats_from,
+            },
+            listener: self.listener,
+            inbox: self.inbox,
+            number,
+            core: pinned.then_some(self.core.id),
+            report_due: Rc::clone(&report_due),
+        });
+        // Whoever waits for the start may have given up.
+        let told = |started: Started| drop(ready.send(started));
+        let driver = match driver {
+            Ok(driver) => driver,
+            Err(error) => {
+                told(Err((number, error.to_string())));
+                return Err(error.to_string());
+            }
+        };
+        told(Ok(number));
+        drop(ready);
+        let ended = Rc::new(Cell::new(false));
+        let control = glommio::executor().create_task_queue(Shares::Static(1), Latency::NotImportant, "control");
+        let control = glommio::spawn_local_into(slow_clock(Rc::clone(&report_due), Rc::clone(&ended)), control);
+        let result = driver.run().await.map_err(|error| error.to_string());
+        // Ended by a signal, never cancelled: a cancelled task of glommio leaks.
+        ended.set(true);
+        if let Ok(control) = control {
+            control.await;
+        }
+        result
+    }
+}
+
+/// The control task of a shard: says when a report is due.
+async fn slow_clock(report_due: Rc<Cell<bool>>, ended: Rc<Cell<bool>>) {
+    const STEPS: u64 = 8;
+    while !ended.get() {
+        for _ in 0..STEPS {
+            if !ended.get() {
+                glommio::timer::sleep(Duration::from_millis(HEARTBEAT_MS / STEPS)).await;
+            }
+        }
+        report_due.set(true);
+    }
+}
+
+/// The URL of a worker that announces the address that it listens on.
+#[must_use]
+pub fn default_url(address: IpAddr, port: u16) -> String {
+    format!("http://{}", SocketAddr::new(address, port))
+}

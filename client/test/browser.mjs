@@ -109,15 +109,15 @@ async function scenario(browser, told) {
   await second.message("hello from the first").and(second.page.locator(":not(.own)")).waitFor();
 
   // The second takes a name and answers.
-  await second.page.getByTestId("name-input").fill("Ada");
+  await second.page.getByTestId("name-input").fill("Grace");
   await second.page.getByTestId("name-submit").click();
-  await second.page.getByTestId("whoami").filter({ hasText: "Ada" }).waitFor();
+  await second.page.getByTestId("whoami").filter({ hasText: "Grace" }).waitFor();
   await second.status("authenticated");
-  await second.say("and an answer from Ada");
-  await first.message("and an answer from Ada").waitFor();
-  await second.message("and an answer from Ada").and(second.page.locator(".own")).waitFor();
-  await first.room.getByTestId("messages").locator(".line", { hasText: "Ada joined" }).waitFor();
-  await first.room.getByTestId("people").locator(".person", { hasText: "Ada" }).waitFor();
+  await second.say("and an answer from Grace");
+  await first.message("and an answer from Grace").waitFor();
+  await second.message("and an answer from Grace").and(second.page.locator(".own")).waitFor();
+  await first.room.getByTestId("messages").locator(".line", { hasText: "Grace joined" }).waitFor();
+  await first.room.getByTestId("people").locator(".person", { hasText: "Grace" }).waitFor();
   await first.room.getByTestId("members").filter({ hasText: /^2$/ }).waitFor();
   await first.room.getByTestId("viewers").filter({ hasText: /^2$/ }).waitFor();
 
@@ -133,12 +133,12 @@ async function scenario(browser, told) {
   await second.page.reload();
   await second.status("authenticated");
   await second.message("hello from the first").waitFor();
-  await second.message("and an answer from Ada").and(second.page.locator(".own")).waitFor();
+  await second.message("and an answer from Grace").and(second.page.locator(".own")).waitFor();
 
   // Signed out, one watches.
   await second.page.getByTestId("sign-out").click();
   await second.status("connected");
-  await first.room.getByTestId("messages").locator(".line", { hasText: "Ada left" }).first().waitFor();
+  await first.room.getByTestId("messages").locator(".line", { hasText: "Grace left" }).first().waitFor();
   assert.equal(await second.room.getByTestId("compose").isDisabled(), true);
 
   if (process.env.SCREENSHOT) await first.page.screenshot({ path: process.env.SCREENSHOT });

@@ -20,7 +20,7 @@ use crate::body::Bodies;
 use crate::broker_client::Broker;
 use crate::choose::Handouts;
 use crate::errors::Failure;
-use crate::{admin, demo_token, headers, health, join, page, room};
+use crate::{admin, demo_token, headers, health, join, messages, page, stats};
 
 /// Makes a token for a name, if it is a name that may have one.
 pub type DemoTokens = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -75,8 +75,8 @@ impl Dispatcher {
         let app = self.app;
         let mut routes = Router::new()
             .route("/join/{room}", post(join::join))
-            .route("/stats/{room}", get(room::stats))
-            .route("/messages/{room}", get(room::messages))
+            .route("/stats/{room}", get(stats::stats))
+            .route("/messages/{room}", get(messages::messages))
             .route("/post", post(admin::post))
             .route("/ban", post(admin::ban))
             .route("/health", get(health::health));

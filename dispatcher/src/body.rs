@@ -85,7 +85,8 @@ mod tests {
 
     #[tokio::test]
     async fn size() {
-        let table = [(0, true), (1, true), (100, true), (101, false), (100 + BODY_DISCARDED_BYTES_MAX + 1, false)];
+        let table =
+            [(0, true), (1, true), (100, true), (101, false), (100 + BODY_DISCARDED_BYTES_MAX + 1, false)];
         for (length, expected) in table {
             let bodies = Bodies::new();
             let read = bodies.read(Body::from(vec![b'x'; length]), 100).await;

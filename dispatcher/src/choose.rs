@@ -37,7 +37,8 @@ impl Handouts {
         self.take_in(alive, now);
         let taking = alive.iter().filter(|worker| !worker.draining).map(|worker| worker.id);
         let others = taking.clone().filter(|id| Some(*id) != excluded);
-        let chosen = others.min_by_key(|id| self.load(*id)).or_else(|| taking.min_by_key(|id| self.load(*id)))?;
+        let chosen =
+            others.min_by_key(|id| self.load(*id)).or_else(|| taking.min_by_key(|id| self.load(*id)))?;
         if let Some(lately) = self.workers.get_mut(&chosen) {
             lately.handed_out += 1;
         }
@@ -46,7 +47,8 @@ impl Handouts {
 
     /// Among equals the id decides.
     fn load(&self, id: WorkerId) -> (u64, WorkerId) {
-        let load = self.workers.get(&id).map_or(0, |lately| u64::from(lately.connections) + lately.handed_out);
+        let load =
+            self.workers.get(&id).map_or(0, |lately| u64::from(lately.connections) + lately.handed_out);
         (load, id)
     }
 
@@ -81,7 +83,9 @@ mod tests {
 
     #[test]
     fn one_choice() {
-        let table: &[(&str, &[WorkerRecord], Option<u128>, Option<u128>)] = &[
+        /// What, the roster, the excluded one, the chosen one.
+        type Row<'a> = (&'a str, &'a [WorkerRecord], Option<u128>, Option<u128>);
+        let table: &[Row<'_>] = &[
             ("nobody", &[], None, None),
             ("nobody, one excluded", &[], Some(1), None),
             ("the only one", &[worker(1, 9)], None, Some(1)),

@@ -23,11 +23,7 @@ pub(crate) async fn add(State(app): State<Arc<App>>, request: Request, next: Nex
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ORIGIN)
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if preflight {
-        preflight_answer(allowed.is_some())
-    } else {
-        next.run(request).await
-    };
+    let mut response = if preflight { preflight_answer(allowed.is_some()) } else { next.run(request).await };
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = allowed {

@@ -19,7 +19,7 @@ use crate::body::object;
 use crate::broker_client::unexpected;
 use crate::errors::Failure;
 use crate::limits::{JOIN_BODY_BYTES_MAX, JOIN_MESSAGES_BYTES_MAX};
-use crate::room::json_of;
+use crate::messages::json_of;
 
 /// The body that follows a failure; its `type` says which connection failed, which nobody needs.
 #[derive(Deserialize)]
@@ -162,11 +162,11 @@ mod tests {
             (r#"[{"id":"7"}]"#.into(), bad_json),
             ("{}{}".into(), bad_json),
             ("type=x".into(), bad_json),
-            (format!("{{\"worker\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000)), bad_json),
+            (format!("{{\"worker\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000)), bad_field),
         ];
         for (body, expected) in table {
             assert_eq!(failed_worker(body.as_bytes()), expected.map(|id| id.map(WorkerId)), "{body:.200}");
         }
-        assert_eq!(failed_worker(b"{\"a\":\"\xff\"}"), bad_json);
+        assert_eq!(failed_worker(b"{\"a\":\"\xff\"}"), Err(Refusal::BadJson.into()));
     }
 }

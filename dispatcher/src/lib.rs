@@ -5,7 +5,7 @@
 //! Layout:
 //! - [`Dispatcher`], [`Settings`]: what the program makes; the table of routes
 //! - [`serve`]: connections, with their limits, until told to stop
-//! - a file a route: `join` (with `choose`, which decides), `room` (`/stats` and `/messages`),
+//! - a file a route: `join` (with `choose`, which decides), `stats`, `messages`,
 //!   `admin` (`/post` and `/ban`), `health`, `page`, `demo_token`
 //! - `broker_client`: questions and answers; `body`: what a request carries; `errors`: how a no is
 //!   answered; `headers`: what every answer carries, and whose pages may read it
@@ -22,9 +22,10 @@ mod headers;
 mod health;
 mod join;
 mod limits;
+mod messages;
 mod page;
-mod room;
 mod serve;
+mod stats;
 
 pub use app::{DemoTokens, Dispatcher, Settings};
 pub use serve::serve;

@@ -1,5 +1,7 @@
 //! The demo page and the browser library, as built in `client/`.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -25,8 +27,8 @@ struct File {
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(connect_sources: &str) -> Router<S> {
     let policy = content_security_policy(connect_sources);
     FILES.into_iter().fold(Router::new(), |router, (path, content_type, text)| {
-        let file: &'static File = Box::leak(Box::new(file(content_type, text, policy.clone())));
-        router.route(path, get(move |headers: HeaderMap| async move { answer(file, &headers) }))
+        let file = Arc::new(file(content_type, text, policy.clone()));
+        router.route(path, get(async move |headers: HeaderMap| answer(&file, &headers)))
     })
 }
 
@@ -44,7 +46,10 @@ fn content_security_policy(connect_sources: &str) -> HeaderValue {
         && !connect_sources.contains([';', ',']);
     let sources = if plain { connect_sources } else { "'self'" };
     if !plain {
-        tracing::warn!(connect_sources, "not a list of sources: the demo page may connect to this server only");
+        tracing::warn!(
+            connect_sources,
+            "not a list of sources: the demo page may connect to this server only"
+        );
     }
     HeaderValue::try_from(policy(sources)).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
@@ -68,7 +73,9 @@ fn answer(file: &File, asked: &HeaderMap) -> Response {
         file.text.into_response()
     };
     let headers = response.headers_mut();
-    headers.extend(file.headers.iter().cloned());
+    for (name, value) in &file.headers {
+        headers.insert(name, value.clone());
+    }
     if let Ok(etag) = HeaderValue::from_str(&file.etag) {
         headers.insert(header::ETAG, etag);
     }

@@ -241,7 +241,9 @@ mod tests {
         let server = start(SMALL).await;
         let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}", "y".repeat(HEAD_BYTES_MAX));
         let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(HTTP_HEADERS_MAX + 1));
-        for (head, expected) in [(long, "HTTP/1.1 431 "), (many, "HTTP/1.1 431 "), ("\0\r\n\r\n".into(), "HTTP/1.1 400 ")] {
+        for (head, expected) in
+            [(long, "HTTP/1.1 431 "), (many, "HTTP/1.1 431 "), ("\0\r\n\r\n".into(), "HTTP/1.1 400 ")]
+        {
             let answer = rest(&mut send(server.address, &head).await).await;
             assert!(answer.starts_with(expected), "{head:.60}: {answer}");
         }

@@ -12,7 +12,7 @@ use crate::refusal::{BanTtl, Refusal, Refused};
 use crate::session::Outcome;
 use crate::websocket::{self, CLOSE_NORMAL, Incoming, Step};
 
-use super::connection::{PendingChannel, PendingSubscribe, Phase, Subscription};
+use super::connection::{Out, PendingChannel, PendingJoin, PendingSubscribe, Phase, Subscription};
 use super::slab::Key;
 use super::{Outside, Shard};
 
@@ -151,10 +151,9 @@ impl Shard {
                 self.close(key, refusal, outside);
                 bytes.len()
             }
-            Err(_) => {
-                self.kill(key, outside);
-                bytes.len()
-            }
+            // Rubbish behind our close, as the rest of a frame that was too large: to hang up now
+            // would take the close frame, and with it the reason, from the client.
+            Err(_) => bytes.len(),
         }
     }
 
@@ -168,7 +167,10 @@ impl Shard {
             self.make_ready(key);
             self.schedule(key);
         } else {
-            self.kill(key, outside);
+            // Both have said it: what waits, our close frame perhaps, goes before the end.
+            connection.phase = Phase::Closing { hang_up: true };
+            let waits = connection.control.is_some() || !matches!(connection.out, Out::Idle);
+            if waits { self.make_ready(key) } else { self.kill(key, outside) }
         }
     }
 
@@ -204,6 +206,7 @@ impl Shard {
             Outcome::Say(room, text, say_key) => self.say(key, call, room, &text, say_key, outside),
             Outcome::Leave(room) => {
                 self.leave(key, room, outside);
+                self.note_idle(key);
                 self.answer(key, Some(call), &Ok(Done::Empty {}), outside);
             }
             Outcome::Authenticated => {
@@ -249,7 +252,9 @@ impl Shard {
         for Subscribe { channel, position, history } in asked {
             let index = self.open_channel(&channel, outside);
             pending.items.push(PendingChannel { channel: index, position, history });
-            if let Some(channel) = self.channels.at_mut(index).filter(|channel| channel.log.is_none()) {
+            let Some(channel) = self.channels.at_mut(index) else { continue };
+            channel.holds += 1;
+            if channel.log.is_none() {
                 channel.waiters.push(key);
                 pending.missing += 1;
             }
@@ -293,6 +298,7 @@ impl Shard {
             if let Some(channel) = self.channels.at_mut(item.channel) {
                 channel.waiters.retain(|waiter| *waiter != key);
             }
+            self.let_go_of_channel(item.channel);
         }
         self.answer(key, Some(pending.call), &Err(refused), outside);
     }
@@ -314,6 +320,7 @@ impl Shard {
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.subscriptions.push(Subscription { channel, slot, cursor });
             }
+            self.let_go_of_channel(channel);
         }
         self.answer(key, Some(pending.call), &Ok(Done::Subscribed { channels: &answer }), outside);
     }
@@ -333,6 +340,7 @@ impl Shard {
                 continue;
             };
             let slot = connection.subscriptions.swap_remove(index).slot;
+            connection.disown_flight(channel);
             self.remove_subscriber(channel, slot);
         }
         self.note_idle(key);
@@ -347,6 +355,7 @@ impl Shard {
         let Some(identity) = talk.session.identity() else { return };
         let (name, public) = (identity.name.clone(), Arc::clone(&identity.public));
         talk.member = connection;
+        talk.joins.push(PendingJoin { call, room: room.clone(), member: connection });
         let operation = Operation::Join { room: room.clone(), member, name, public };
         if self.try_broker(ticket(Kind::Join, key, call), operation, outside).is_err() {
             self.broker_answer(
@@ -414,23 +423,20 @@ impl Shard {
         }
         let Some(talk) = self.connections.get_mut(key).and_then(|c| c.talk.as_deref_mut()) else { return };
         talk.session.call_ended();
-        match (kind, answer) {
-            (Kind::Join, Answer::Joined(ban)) => {
-                let Some(room) = talk.session.room().cloned() else {
-                    // Left again before the answer came: taken all the same.
-                    return self.answer(key, Some(call), &Ok(Done::Empty {}), outside);
-                };
+        // By the membership, not by the room of now: one may have left and joined again by then.
+        let place = talk.joins.iter().position(|join| kind == Kind::Join && join.call == call);
+        let join = place.map(|place| talk.joins.remove(place));
+        match (join, answer) {
+            (Some(join), Answer::Joined(ban)) => {
                 let banned = ban.map(|ttl_s| Ban { ttl_s });
-                self.answer(key, Some(call), &Ok(Done::Joined { room: &room, banned }), outside);
+                self.answer(key, Some(call), &Ok(Done::Joined { room: &join.room, banned }), outside);
             }
-            (Kind::Say, Answer::Published { position, duplicate }) => {
+            (None, Answer::Published { position, duplicate }) => {
                 self.answer(key, Some(call), &Ok(Done::Said { position, duplicate }), outside);
             }
-            (_, Answer::Refused(refused)) => {
-                if kind == Kind::Join
-                    && let Some(room) = talk.session.room().cloned()
-                {
-                    talk.session.join_failed(&room);
+            (join, Answer::Refused(refused)) => {
+                if let Some(join) = join.filter(|join| join.member == talk.member) {
+                    talk.session.join_failed(&join.room);
                 }
                 self.answer(key, Some(call), &Err(refused), outside);
             }

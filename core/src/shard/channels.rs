@@ -57,6 +57,10 @@ pub(super) struct Channel {
     pub(super) subscribers: Vec<u32>,
     /// Connections with a `subscribe` that waits for the channel to open.
     pub(super) waiters: Vec<Key>,
+    /// How many waiting `subscribe`s name it, open or not: they hold it by its place.
+    pub(super) holds: u32,
+    /// The broker has been asked for it and has not answered: asking once is enough.
+    fetching: bool,
     attached: Vec<AttachedShard>,
     dirty: bool,
     /// In the list of those that nobody uses, which will be closed.
@@ -68,6 +72,7 @@ impl Channel {
     fn is_unused(&self) -> bool {
         self.subscribers.is_empty()
             && self.waiters.is_empty()
+            && self.holds == 0
             && self.attached.is_empty()
             && self.log.is_some()
     }
@@ -85,6 +90,8 @@ impl Shard {
             log: None,
             subscribers: Vec::new(),
             waiters: Vec::new(),
+            holds: 0,
+            fetching: false,
             attached: Vec::new(),
             dirty: false,
             lingering: false,
@@ -100,8 +107,12 @@ impl Shard {
         let owner = name.owner(self.shards);
         if owner == self.shard {
             let place = self.channel_index.get(name).and_then(|index| self.channels.key_at(*index));
-            let ticket = place.map_or(NO_TICKET, open_ticket);
-            self.ask_broker(ticket, Operation::Open(name.clone()), outside);
+            let Some((place, channel)) = place.and_then(|key| Some((key, self.channels.get_mut(key)?))) else {
+                return;
+            };
+            if !std::mem::replace(&mut channel.fetching, true) {
+                self.ask_broker(open_ticket(place), Operation::Open(name.clone()), outside);
+            }
         } else {
             self.tell_shard(owner, ShardMessage::Attach(name.clone(), self.shard), outside);
         }
@@ -149,6 +160,9 @@ impl Shard {
     /// The broker has opened a channel that this shard owns.
     pub(super) fn opened(&mut self, tail: &ChannelTail, outside: &mut impl Outside) {
         let Some(index) = self.channel_index.get(&tail.channel).copied() else { return };
+        if let Some(channel) = self.channels.at_mut(index) {
+            channel.fetching = false;
+        }
         let mut log = RoomLog::new(tail.before, self.log_limits);
         for publication in &tail.messages {
             append(&mut log, publication);
@@ -216,6 +230,7 @@ impl Shard {
             return;
         };
         one.cursor = first;
+        connection.disown_flight(channel);
         let notice = Notice::Reset { channel: name, position: head, next: first.next() };
         protocol::notice(&notice, connection.control());
         self.control_added(key, outside);
@@ -233,7 +248,10 @@ impl Shard {
     pub(super) fn open_failed(&mut self, name: &ChannelName, refused: Refused, outside: &mut impl Outside) {
         let Some(index) = self.channel_index.get(name).copied() else { return };
         let Some(channel) = self.channels.at_mut(index) else { return };
+        channel.fetching = false;
         if channel.log.is_some() {
+            // It was to catch up, and still has to, whether or not there is another message.
+            self.refetch.push(name.clone());
             return;
         }
         let waiters = std::mem::take(&mut channel.waiters);
@@ -311,6 +329,21 @@ impl Shard {
             channel.lingering = true;
             self.lingering.push_back((self.now.mono_ms + CHANNEL_LINGER_MS, key));
         }
+    }
+
+    /// Asks again for what the broker could not give when messages were missing.
+    pub(super) fn catch_up(&mut self, outside: &mut impl Outside) {
+        for name in std::mem::take(&mut self.refetch) {
+            self.fetch_channel(&name, outside);
+        }
+    }
+
+    /// A waiting `subscribe` no longer names the channel.
+    pub(super) fn let_go_of_channel(&mut self, index: u32) {
+        if let Some(channel) = self.channels.at_mut(index) {
+            channel.holds -= 1;
+        }
+        self.linger_if_unused(index);
     }
 
     pub(super) fn close_idle_channels(&mut self, outside: &mut impl Outside) {

@@ -3,6 +3,7 @@
 
 use smallvec::SmallVec;
 
+use crate::names::RoomName;
 use crate::position::{Offset, Position};
 use crate::room_log::WireSlice;
 use crate::session::Session;
@@ -46,8 +47,8 @@ pub(super) enum Out {
     Rest(Box<[u8]>, u32),
     /// Bytes of this connection alone are in flight, from this one on.
     Bytes(Box<[u8]>, u32),
-    /// Messages are in flight; the channel, and the last message among them.
-    Log(WireSlice, u32, Offset),
+    /// Messages are in flight; the channel whose cursor they move, and the last among them.
+    Log(WireSlice, Option<u32>, Offset),
     /// The socket is full; these bytes go first when it no longer is.
     Blocked(Box<[u8]>, u32),
 }
@@ -68,12 +69,22 @@ pub(super) struct PendingChannel {
     pub(super) history: u32,
 }
 
+/// A `join` that waits for the broker.
+#[derive(Debug)]
+pub(super) struct PendingJoin {
+    pub(super) call: u64,
+    pub(super) room: RoomName,
+    pub(super) member: u64,
+}
+
 /// What a connection needs that does more than listen.
 #[derive(Debug, Default)]
 pub(super) struct Talk {
     pub(super) session: Session,
     /// Number of the membership, for the broker.
     pub(super) member: u64,
+    /// More than one if it has left and joined again before the first answer.
+    pub(super) joins: Vec<PendingJoin>,
     pub(super) pending: Vec<PendingSubscribe>,
 }
 
@@ -147,6 +158,16 @@ impl Connection {
 
     pub(super) fn is_blocked(&self) -> bool {
         matches!(self.out, Out::Blocked(..))
+    }
+
+    /// What is in flight of a channel moves no cursor any more: the subscription has ended, or
+    /// counts anew. The next one to that channel would skip what it has been promised.
+    pub(super) fn disown_flight(&mut self, channel: u32) {
+        if let Out::Log(_, of, _) = &mut self.out
+            && *of == Some(channel)
+        {
+            *of = None;
+        }
     }
 
     /// Forgets what is not worth keeping.

@@ -143,6 +143,8 @@ pub struct Shard {
     dead: Vec<Key>,
     /// Channels that nobody uses, and when they are closed.
     lingering: VecDeque<(u64, Key)>,
+    /// Channels that lack messages which the broker could not give.
+    refetch: Vec<ChannelName>,
     changed_counts: Vec<u32>,
     gone_counts: Vec<(RoomName, u32)>,
     /// What must reach the broker but did not fit its queue: bounded by the connections and
@@ -186,6 +188,7 @@ impl Shard {
             ready: VecDeque::new(),
             dead: Vec::new(),
             lingering: VecDeque::new(),
+            refetch: Vec::new(),
             changed_counts: Vec::new(),
             gone_counts: Vec::new(),
             broker_backlog: VecDeque::new(),
@@ -332,8 +335,9 @@ impl Shard {
         if let Some(room) = room.cloned() {
             self.leave(key, room, outside);
         }
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.talk = None;
+        let talk = self.connections.get_mut(key).and_then(|connection| connection.talk.take());
+        for item in talk.into_iter().flat_map(|talk| talk.pending).flat_map(|pending| pending.items) {
+            self.let_go_of_channel(item.channel);
         }
     }
 

@@ -75,11 +75,10 @@ impl Shard {
             match self.next_messages(key) {
                 Next::Nothing => return None,
                 Next::Messages(outgoing) => return Some(outgoing),
-                Next::Gap => {
-                    if self.slow_subscribers == SlowSubscriberPolicy::Close {
-                        self.counters.slow_closed += 1;
-                        self.close(key, Refusal::SlowSubscriber, outside);
-                    }
+                Next::Told => {}
+                Next::FellOut => {
+                    self.counters.slow_closed += 1;
+                    self.close(key, Refusal::SlowSubscriber, outside);
                 }
             }
         }
@@ -100,14 +99,17 @@ impl Shard {
                 Run::UpToDate => {}
                 Run::Frames(slice, last) => {
                     let outgoing = Outgoing { address: slice.address(), len: slice.len() };
-                    connection.out = Out::Log(slice, subscription.channel, last);
+                    connection.out = Out::Log(slice, Some(subscription.channel), last);
                     return Next::Messages(outgoing);
+                }
+                Run::Gap { .. } if self.slow_subscribers == SlowSubscriberPolicy::Close => {
+                    return Next::FellOut;
                 }
                 Run::Gap { from, to } => {
                     self.counters.gaps += 1;
                     connection.subscriptions[index].cursor = to;
                     protocol::notice(&Notice::Gap { channel: &channel.name, from, to }, connection.control());
-                    return Next::Gap;
+                    return Next::Told;
                 }
             }
         }
@@ -135,7 +137,7 @@ impl Shard {
             Out::Log(slice, channel, last) => {
                 let whole = bytes >= slice.len();
                 let (last, rest) = if whole { (last, Box::default()) } else { slice.cut(bytes) };
-                let subscription = connection.subscriptions.iter_mut().find(|s| s.channel == channel);
+                let subscription = connection.subscriptions.iter_mut().find(|s| Some(s.channel) == channel);
                 if let Some(subscription) = subscription {
                     self.counters.deliveries += last.0.saturating_sub(subscription.cursor.0);
                     subscription.cursor = subscription.cursor.max(last);
@@ -204,7 +206,10 @@ impl Shard {
 enum Next {
     Nothing,
     Messages(Outgoing),
-    Gap,
+    /// A notice of a gap waits among the answers.
+    Told,
+    /// Its next message is no longer kept, and it is to be closed for that.
+    FellOut,
 }
 
 fn start(connection: &mut Connection, bytes: Box<[u8]>, from: u32) -> Outgoing {

@@ -68,6 +68,7 @@ impl Shard {
             }
         }
         self.close_idle_channels(outside);
+        self.catch_up(outside);
     }
 
     /// Enters the connection's next deadline into the wheel.

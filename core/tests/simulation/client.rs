@@ -43,6 +43,14 @@ impl Client<'_> {
         }
     }
 
+    /// Asks and asks.
+    pub(crate) fn flood(&mut self) {
+        match self.random.percent(50) {
+            true => self.call(json!({"call": "ping"}), Asked::Done),
+            false => self.ping(),
+        }
+    }
+
     /// Right after coming: everything that it had before, from where it was.
     pub(crate) fn come_back(&mut self) {
         let channels: Vec<ChannelName> = self.person.positions.keys().cloned().collect();
@@ -98,7 +106,12 @@ impl Client<'_> {
             }
         }
         if channels.is_empty() {
-            let channel = self.random.pick(&self.settings.channels);
+            let waits = |asked: &Asked| matches!(asked, Asked::Unsubscribe(_));
+            let has = self.connection.subscriptions.keys().next();
+            let Some(channel) = has.cloned() else { return };
+            if self.connection.calls.values().any(waits) {
+                return;
+            }
             self.record.count(Happened::TwiceRefused);
             let call = json!({"call": "subscribe", "channels": [channel]});
             return self.call(call, Asked::Refused("already_subscribed"));
@@ -178,10 +191,7 @@ impl Client<'_> {
             self.random.pick(&self.person.keyed)
         } else {
             let Some(room) = self.connection.joined.clone() else {
-                if self.connection.rooms.is_empty() {
-                    self.call(json!({"call": "say", "msg": "x"}), Asked::Refused("never_joined"));
-                }
-                return;
+                return self.not_yet_joined();
             };
             let number = self.ledger.said.len();
             let padding = self.random.pick(&["", "x", "\"\\ é 東京 \n", "a longer text, as people write"]);
@@ -208,6 +218,16 @@ impl Client<'_> {
         self.call(call, Asked::Say(number));
     }
 
+    fn not_yet_joined(&mut self) {
+        if !self.connection.authenticated {
+            self.authenticate();
+        } else if self.random.percent(70) {
+            self.join();
+        } else if self.connection.rooms.is_empty() {
+            self.call(json!({"call": "say", "msg": "x"}), Asked::Refused("never_joined"));
+        }
+    }
+
     fn leave(&mut self) {
         match self.connection.joined.take() {
             None if self.connection.rooms.is_empty() => {
@@ -219,10 +239,12 @@ impl Client<'_> {
 
     fn unsubscribe(&mut self) {
         let Some(channel) = self.connection.subscriptions.keys().next().cloned() else { return };
-        // Only what has been answered and not been given up again.
-        if !self.connection.wanted.remove(&channel) {
+        // Only what it certainly has: a subscription that waits cannot be given up.
+        let waits = |asked: &Asked| matches!(asked, Asked::Subscribe(_) | Asked::Unsubscribe(_));
+        if self.connection.calls.values().any(waits) {
             return;
         }
+        assert!(self.connection.wanted.remove(&channel));
         let call = json!({"call": "unsubscribe", "channels": [channel]});
         self.call(call, Asked::Unsubscribe(vec![channel.clone()]));
         if self.random.percent(50) {

@@ -24,7 +24,7 @@ happenings! {
     FragmentedCall, SplitRead, SeveralCallsARead, CallBehindHead,
     CutOff, ClosedByClient, SlowClosed, SlowReaderClosed, StalledOrSilentClosed, IdleClosed, Pinged, Ponged,
     Unsubscribed, ResubscribedAtOnce, ChannelClosed, ChannelReopened, TwiceRefused,
-    JoinedAnotherBeforeAnswer, StillSubscribedAtEnd,
+    HandshakeTimedOut, JoinedAnotherBeforeAnswer, StillSubscribedAtEnd,
 }
 
 /// Last events kept.

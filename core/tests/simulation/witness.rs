@@ -2,7 +2,7 @@
 //! twice, every answer once and in accordance with what was asked.
 
 use chatup_core::names::ChannelName;
-use chatup_core::position::{Epoch, Offset, Position};
+use chatup_core::position::{Offset, Position};
 use chatup_core::shard::SlowSubscriberPolicy;
 use serde_json::Value;
 
@@ -31,6 +31,10 @@ impl Witness<'_> {
         while let Some(found) = self.connection.reader.next() {
             self.record.note(|| format!("person {} is given {found:?}", self.connection.person));
             match found {
+                FromServer::Head(head) if head.starts_with("HTTP/1.1 408 ") => {
+                    self.record.count(Happened::HandshakeTimedOut);
+                    (self.connection.stage, self.connection.close_sent) = (Stage::Closed, true);
+                }
                 FromServer::Head(head) => {
                     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
                     self.connection.stage = Stage::Open;
@@ -235,8 +239,10 @@ impl Witness<'_> {
             "unavailable" => assert!(self.record.of(Happened::BrokerRefused) > 0, "{said}"),
             "too_many_in_flight" => {
                 self.record.count(Happened::InFlightLimit);
+                // Whatever was in flight then is answered behind this refusal.
                 let waits = |asked: &&Asked| matches!(asked, Asked::Say(_) | Asked::Join(_));
-                let _ = self.connection.calls.values().filter(waits).count();
+                let waiting = self.connection.calls.values().filter(waits).count();
+                assert!(waiting >= self.settings.limits.calls_in_flight_max as usize, "{said}");
             }
             code => panic!("no reason to refuse with {code}: {said}"),
         }
@@ -291,7 +297,6 @@ impl Witness<'_> {
         } else {
             let channel = &self.broker.channels[name];
             let Offset(missed) = position.offset.next();
-            let Epoch(_) = position.epoch;
             let may = missed <= now.offset.0
                 && may_be_cut(self.settings, name, channel, position.epoch, missed, now.offset.0);
             assert!(may && !self.settings.roomy, "{name}: {position:?} is kept by the log at {now:?}");

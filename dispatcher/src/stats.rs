@@ -1,5 +1,4 @@
-//! `GET /stats/{room}`: how many watch and who is in a room. `GET /messages/{room}`: its last
-//! messages.
+//! `GET /stats/{room}?limit=50&skip=0`: how many watch a room, and who is in it.
 
 use std::sync::Arc;
 
@@ -8,7 +7,6 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use chatup_core::exchange::{Answer, Operation};
-use chatup_core::message::Publication;
 use chatup_core::refusal::{Refusal, Refused};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -83,23 +81,4 @@ fn number(
         }
     };
     Ok((usize::try_from(number).map_err(|_| refused)?, echo))
-}
-
-/// Answers an array, the newest first.
-pub(crate) async fn messages(State(app): State<Arc<App>>, Room(room): Room) -> Result<Response, Failure> {
-    let messages_max = app.settings.history_messages_max;
-    let history = match app.broker.ask(Operation::History { channel: room.messages(), messages_max }).await? {
-        Answer::History(history) => history,
-        other => return Err(unexpected(&other).into()),
-    };
-    Ok(Json(json_of(&history).collect::<Vec<_>>()).into_response())
-}
-
-/// The messages' JSON as it is. One that is none, in a store that others write to as well, is left
-/// out: it would spoil the whole answer.
-pub(crate) fn json_of(history: &[Publication]) -> impl Iterator<Item = &RawValue> {
-    history.iter().filter_map(|publication| {
-        let json = serde_json::from_slice(&publication.payload);
-        json.inspect_err(|error| tracing::warn!(channel = %publication.channel, %error, "no JSON in history")).ok()
-    })
 }

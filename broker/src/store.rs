@@ -135,7 +135,7 @@ impl Store {
             }
             Operation::Viewers { worker, shard, counts } => {
                 for (room, count) in counts {
-                    self.count_viewers(room, (worker, shard), count);
+                    self.count_viewers(&room, (worker, shard), count);
                 }
                 Answer::Done
             }
@@ -337,12 +337,12 @@ impl Store {
         }
     }
 
-    fn count_viewers(&mut self, room: RoomName, at: (WorkerId, u16), count: u32) {
+    fn count_viewers(&mut self, room: &RoomName, at: (WorkerId, u16), count: u32) {
         let counts = self.viewers.entry(room.clone()).or_default();
         if count == 0 {
             counts.remove(&at);
             if counts.is_empty() {
-                self.viewers.remove(&room);
+                self.viewers.remove(room);
             }
         } else {
             counts.insert(at, count);

@@ -59,7 +59,8 @@ pub fn all_in_one(
     in_order(config, |broker| async move {
         let (worker, failures) = start_worker(config, verifier, &broker, Some(&config.dispatcher))?;
         let host = worker.host().to_owned();
-        let result = serve(config, verifier, demo_tokens, &broker, failures, |url| printed.print(url, &host)).await;
+        let result =
+            serve(config, verifier, demo_tokens, &broker, failures, |url| printed.print(url, &host)).await;
         worker.stop();
         result
     })
@@ -129,11 +130,13 @@ fn start_worker(
     page_from: Option<&config::tables::Dispatcher>,
 ) -> Result<(Worker, Failures), RunError> {
     let own = &config.worker;
-    let page = page_from.map(|dispatcher| chatup_worker::worker::default_url(dispatcher.listen, dispatcher.port));
+    let page =
+        page_from.map(|dispatcher| chatup_worker::worker::default_url(dispatcher.listen, dispatcher.port));
     let settings = chatup_worker::Settings {
         listen: own.listen,
         port: own.port,
-        announce_url: (!own.announce_url.is_empty()).then(|| own.announce_url.trim_end_matches('/').to_owned()),
+        announce_url: (!own.announce_url.is_empty())
+            .then(|| own.announce_url.trim_end_matches('/').to_owned()),
         shards: own.shards,
         cores: own.cores.clone(),
         origins: origins(&own.origins, page.as_deref())?,

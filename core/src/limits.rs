@@ -48,7 +48,7 @@ pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
 pub const LOG_SEGMENT_BYTES_MAX: usize = 64 * 1024;
 /// Smallest piece of a channel log's wire bytes, in bytes; pieces double up to the largest.
 pub const LOG_SEGMENT_BYTES_MIN: usize = 1_024;
-/// Most answers, pongs and notices that wait for one connection, in bytes. A client that asks
+/// Most answers, pongs and notices that wait for one full socket, in bytes. A client that asks
 /// and never reads is closed beyond it.
 pub const CONTROL_QUEUE_BYTES_MAX: usize = 64 * 1024;
 /// Most messages of history that one subscription may ask for.

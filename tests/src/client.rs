@@ -33,7 +33,8 @@ impl Client {
     /// The worker does not let it in.
     #[must_use]
     pub fn over(stream: TcpStream, worker: &str) -> Client {
-        let (socket, _) = tungstenite::client(format!("ws://{worker}/chatup/v1"), stream).expect("a handshake");
+        let (socket, _) =
+            tungstenite::client(format!("ws://{worker}/chatup/v1"), stream).expect("a handshake");
         Client { socket, pushed: VecDeque::new(), next: 1 }
     }
 
@@ -141,7 +142,7 @@ impl Client {
     ///
     /// # Panics
     /// It is refused.
-    pub fn subscribe(&mut self, channels: Value) -> Value {
+    pub fn subscribe(&mut self, channels: &Value) -> Value {
         self.ok(json!({ "call": "subscribe", "channels": channels }))
     }
 

@@ -64,7 +64,17 @@ impl Server {
     #[must_use]
     pub fn start_in(state: &Path, arguments: &[&str]) -> Server {
         let mut child = Command::new(program())
-            .args(["--print", "json", "--dispatcher-port", "0", "--worker-port", "0", "--state-dir"])
+            .args([
+                "--print",
+                "json",
+                "--log",
+                "warn",
+                "--dispatcher-port",
+                "0",
+                "--worker-port",
+                "0",
+                "--state-dir",
+            ])
             .arg(state)
             .args(arguments)
             .stdin(Stdio::null())

@@ -99,7 +99,12 @@ fn bad_calls_are_answered_and_the_connection_lives() {
     for (text, id, code) in table {
         client.send(text);
         let answer = client.read();
-        assert_eq!((&answer["id"], &answer["error"]["code"]), (&id, &json!(code)), "{}", &text[..text.len().min(80)]);
+        assert_eq!(
+            (&answer["id"], &answer["error"]["code"]),
+            (&id, &json!(code)),
+            "{}",
+            &text[..text.len().min(80)]
+        );
         assert!(answer["error"]["message"].is_string() && answer["error"]["retry"].is_boolean(), "{answer}");
     }
     client.enter(&server.token_for("Ada"), "a");
@@ -135,7 +140,10 @@ fn wrong_tokens_of_every_kind() {
     let mut client = Client::connect(&server.worker);
     for (token, code) in table {
         let refused = client.refused(json!({ "call": "auth", "token": token }));
-        assert!(refused == code || (code == "token_signature" && refused == "token_malformed"), "{token}: {refused}");
+        assert!(
+            refused == code || (code == "token_signature" && refused == "token_malformed"),
+            "{token}: {refused}"
+        );
     }
     assert_eq!(client.ok(json!({ "call": "auth", "token": good }))["user"], json!({ "name": "Ada" }));
     still_alive(&mut server);
@@ -150,7 +158,11 @@ fn handshakes_that_are_none() {
         ("rubbish", "\u{1}\u{2}\u{3}\r\n\r\n".to_owned(), 400),
         ("another origin", format!("{upgrade}Origin: https://evil.example\r\n\r\n"), 403),
         ("another path", "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 404),
-        ("another method", "POST /chatup/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".to_owned(), 405),
+        (
+            "another method",
+            "POST /chatup/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".to_owned(),
+            405,
+        ),
         ("no upgrade", "GET /chatup/v1 HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 426),
         ("an old version", format!("{}\r\n", upgrade.replace("Version: 13", "Version: 8")), 426),
         ("a long head", format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(9_000)), 431),

@@ -38,7 +38,7 @@ fn a_hundred_clients_over_two_shards_see_every_message_in_one_order() {
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::connect(&server.worker)).collect();
     let room = |client: usize| format!("room{}", client % ROOMS);
     for (number, client) in clients.iter_mut().enumerate() {
-        client.subscribe(json!([format!("m_{}", room(number))]));
+        client.subscribe(&json!([format!("m_{}", room(number))]));
     }
     // The first twenty speak, four to a room, all at once and without waiting for answers.
     let speakers = ROOMS * 4;
@@ -89,7 +89,10 @@ fn ownership_and_spread_are_visible(server: &Server, clients: usize) {
     let shards = stats["shards"].as_array().expect("shards");
     assert_eq!(shards.len(), usize::from(SHARDS));
     for shard in shards {
-        assert!(shard["connections"].as_u64() > Some(10), "SO_REUSEPORT leaves one shard almost alone: {stats}");
+        assert!(
+            shard["connections"].as_u64() > Some(10),
+            "SO_REUSEPORT leaves one shard almost alone: {stats}"
+        );
         assert!(shard["core"].is_u64(), "not pinned: {stats}");
     }
     let owned: u64 = shards.iter().map(|shard| shard["channels_owned"].as_u64().expect("a number")).sum();
@@ -106,10 +109,8 @@ fn a_client_that_is_cut_off_resumes_by_its_position() {
     let (token, mut speaker) = (server.token_for("Ada"), Client::connect(&server.worker));
     speaker.enter(&token, "lobby");
     let mut listener = Client::connect(&server.worker);
-    listener.subscribe(json!(["m_lobby"]));
-    let mut say = |text: &str| {
-        speaker.ok(json!({ "call": "say", "msg": text }))["position"].clone()
-    };
+    listener.subscribe(&json!(["m_lobby"]));
+    let mut say = |text: &str| speaker.ok(json!({ "call": "say", "msg": text }))["position"].clone();
     let first = say("one");
     assert_eq!(texts(&read_messages(&mut listener, "m_lobby", &mut 1, 1)), ["one"]);
     // Cut off without a word, like a phone that leaves the network.
@@ -120,16 +121,22 @@ fn a_client_that_is_cut_off_resumes_by_its_position() {
     // Several come back: by chance of the port, on either shard.
     for _ in 0..8 {
         let mut back = Client::connect(&server.worker);
-        let taken = back.subscribe(json!([{ "channel": "m_lobby", "position": first }]));
-        assert_eq!((&taken["channels"][0]["recovered"], &taken["channels"][0]["next"]), (&json!(true), &json!(2)));
+        let taken = back.subscribe(&json!([{ "channel": "m_lobby", "position": first }]));
+        assert_eq!(
+            (&taken["channels"][0]["recovered"], &taken["channels"][0]["next"]),
+            (&json!(true), &json!(2))
+        );
         let missed = read_messages(&mut back, "m_lobby", &mut 2, 3);
         assert_eq!(texts(&missed), ["two", "three", "four"]);
     }
     let mut forged = first.clone();
     forged["id"] = json!("00000000-0000-4000-8000-000000000001");
     let mut other_past = Client::connect(&server.worker);
-    let taken = other_past.subscribe(json!([{ "channel": "m_lobby", "position": forged, "history": 2 }]));
-    assert_eq!((&taken["channels"][0]["recovered"], &taken["channels"][0]["next"]), (&json!(false), &json!(3)));
+    let taken = other_past.subscribe(&json!([{ "channel": "m_lobby", "position": forged, "history": 2 }]));
+    assert_eq!(
+        (&taken["channels"][0]["recovered"], &taken["channels"][0]["next"]),
+        (&json!(false), &json!(3))
+    );
     assert_eq!(texts(&read_messages(&mut other_past, "m_lobby", &mut 3, 2)), ["three", "four"]);
 }
 
@@ -138,7 +145,7 @@ fn the_same_key_says_a_message_once() {
     let server = server();
     let (token, mut client) = (server.token_for("Ada"), Client::connect(&server.worker));
     client.enter(&token, "lobby");
-    client.subscribe(json!(["m_lobby"]));
+    client.subscribe(&json!(["m_lobby"]));
     let first = client.ok(json!({ "call": "say", "msg": "once", "key": "k1" }));
     let mut again = Client::connect(&server.worker);
     again.enter(&token, "lobby");
@@ -153,7 +160,7 @@ fn the_same_key_says_a_message_once() {
 fn members_and_viewers_are_seen_by_the_room_and_by_the_dispatcher() {
     let server = server();
     let mut watcher = Client::connect(&server.worker);
-    watcher.subscribe(json!(["e_lobby", "m_lobby"]));
+    watcher.subscribe(&json!(["e_lobby", "m_lobby"]));
     let mut member = Client::connect(&server.worker);
     member.enter(&server.token_for("Ada"), "lobby");
     let mut next = 1;
@@ -184,7 +191,7 @@ fn history_is_served_newest_first_and_to_subscribers_oldest_first() {
     let expected: Vec<String> = (21..=120).rev().map(|number| number.to_string()).collect();
     assert_eq!(texts(&history), expected);
     let mut reader = Client::connect(&server.worker);
-    reader.subscribe(json!([{ "channel": "m_lobby", "history": 3 }]));
+    reader.subscribe(&json!([{ "channel": "m_lobby", "history": 3 }]));
     assert_eq!(texts(&read_messages(&mut reader, "m_lobby", &mut 118, 3)), ["118", "119", "120"]);
 }
 
@@ -193,27 +200,28 @@ fn a_slow_subscriber_is_told_of_its_gap_and_the_others_notice_nothing() {
     // A small log, so that it soon falls out of it; the kernel's buffers take some megabytes first.
     let server = Server::start(&["--shards", "2", "--set", "limits.log_messages_max=50"]);
     let mut slow = Client::connect(&server.worker);
-    slow.subscribe(json!(["m_lobby"]));
+    slow.subscribe(&json!(["m_lobby"]));
     let mut quick = Client::connect(&server.worker);
     quick.enter(&server.token_for("Ada"), "lobby");
-    quick.subscribe(json!(["m_lobby"]));
+    quick.subscribe(&json!(["m_lobby"]));
     let text = "x".repeat(4_000);
     let mut next = 1;
     // Until the slow one's socket has been full for longer than the log is.
-    let enough = |server: &Server| server.stats("")["shards"].as_array().expect("shards").iter().any(|s| s["blocked"] != 0);
-    let mut said = 0;
-    while said < 500 || !enough(&server) {
-        for _ in 0..100 {
+    let enough = |server: &Server| {
+        server.stats("")["shards"].as_array().expect("shards").iter().any(|s| s["blocked"] != 0)
+    };
+    // Each message is read before the next is said: the log is so short that else the quick one,
+    // too, might fall out of it.
+    let mut say_and_read = |count: usize| {
+        for _ in 0..count {
             quick.ok(json!({ "call": "say", "msg": text }));
+            read_messages(&mut quick, "m_lobby", &mut next, 1);
         }
-        said += 100;
-        read_messages(&mut quick, "m_lobby", &mut next, 100);
-        assert!(said < 20_000, "its socket is never full");
-    }
-    for _ in 0..100 {
-        quick.ok(json!({ "call": "say", "msg": text }));
-    }
-    said += 100;
+        next - 1
+    };
+    while say_and_read(500) < 20_000 && !enough(&server) {}
+    assert!(enough(&server), "its socket is never full");
+    let said = say_and_read(100);
     // The slow one reads all: consecutive messages, one gap or more, and at the end the newest.
     let (mut next, mut gaps) = (1, 0);
     while next <= said {

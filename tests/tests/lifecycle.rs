@@ -10,7 +10,7 @@ fn a_stop_tells_every_client_when_to_come_back() {
     let mut server = Server::start(&["--shards", "2"]);
     let mut clients: Vec<Client> = (0..40).map(|_| Client::connect(&server.worker)).collect();
     for client in &mut clients {
-        client.subscribe(json!(["m_lobby", "e_lobby"]));
+        client.subscribe(&json!(["m_lobby", "e_lobby"]));
     }
     // One that will never answer the close: it must not hold the server up.
     let _silent = Client::connect(&server.worker);
@@ -33,7 +33,7 @@ fn a_stop_tells_every_client_when_to_come_back() {
 fn what_was_said_is_delivered_before_the_close() {
     let mut server = Server::start(&["--shards", "2"]);
     let mut listener = Client::connect(&server.worker);
-    listener.subscribe(json!(["m_lobby"]));
+    listener.subscribe(&json!(["m_lobby"]));
     let mut speaker = Client::connect(&server.worker);
     speaker.enter(&server.token_for("Ada"), "lobby");
     for number in 0..50 {
@@ -70,7 +70,16 @@ fn a_second_one_on_the_same_port_is_refused_in_one_line() {
 fn a_host_that_locks_too_little_memory_or_has_too_few_descriptors_is_told_so() {
     let table: [(&[&str], &str); 2] = [
         (&["prlimit", "--nofile=256:256"], "set ulimit -n"),
-        (&["prlimit", "--memlock=65536:65536", "setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"], "set ulimit -l"),
+        (
+            &[
+                "prlimit",
+                "--memlock=65536:65536",
+                "setpriv",
+                "--bounding-set=-ipc_lock",
+                "--inh-caps=-ipc_lock",
+            ],
+            "set ulimit -l",
+        ),
     ];
     for (wrapper, expected) in table {
         let output = Command::new(wrapper[0])

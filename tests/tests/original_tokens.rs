@@ -15,14 +15,20 @@ fn certificate() -> String {
 fn the_user_token_joins_and_speaks_and_the_ban_token_bans() {
     let certificate = certificate();
     let server = Server::start(&[
-        "--set", &certificate, "--set", "auth.allow_example_key=true", "--set", "auth.require_expiry=false",
-        "--set", "auth.accept_array_tokens=true",
+        "--set",
+        &certificate,
+        "--set",
+        "auth.allow_example_key=true",
+        "--set",
+        "auth.require_expiry=false",
+        "--set",
+        "auth.accept_array_tokens=true",
     ]);
     assert_eq!(server.token, None, "no demo keys where a key is configured");
     let mut client = Client::connect(&server.worker);
     let user = client.ok(json!({ "call": "auth", "token": USER }));
     assert_eq!(user, json!({ "user": { "name": "Test 1" }, "expires": null }));
-    client.subscribe(json!(["m_TestRoom"]));
+    client.subscribe(&json!(["m_TestRoom"]));
     assert_eq!(client.ok(json!({ "call": "join", "room": "TestRoom" })), json!({ "room": "TestRoom" }));
     client.ok(json!({ "call": "say", "msg": "hello" }));
     let (_, _, messages) = client.messages();

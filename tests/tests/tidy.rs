@@ -79,9 +79,25 @@ fn crates_depend_in_one_direction() {
 #[test]
 fn core_reads_no_clock_and_knows_no_thread_or_socket() {
     let forbidden = [
-        "std::net", "std::thread", "std::fs", "std::process", "std::os", "Instant", "SystemTime", "rand::", "tokio",
-        "glommio", "io_uring", "crossbeam", "redis", "get_current_timestamp", "Mutex", "Atomic", "unsafe {",
-        "println!", "eprintln!",
+        "std::net",
+        "std::thread",
+        "std::fs",
+        "std::process",
+        "std::os",
+        "Instant",
+        "SystemTime",
+        "rand::",
+        "tokio",
+        "glommio",
+        "io_uring",
+        "crossbeam",
+        "redis",
+        "get_current_timestamp",
+        "Mutex",
+        "Atomic",
+        "unsafe {",
+        "println!",
+        "eprintln!",
     ];
     for path in files(&root().join("core/src"), &[".rs"]) {
         let text = read(&path);
@@ -117,7 +133,10 @@ fn files_are_short_and_begin_with_what_they_are_for() {
     for path in files(&root(), &[".rs", ".ts", ".mjs"]) {
         let (text, place) = (read(&path), shown(&path));
         let lines = without_tests(&text).lines().count();
-        assert!(lines <= FILE_LINES_MAX, "{place} has {lines} lines before its tests: at most {FILE_LINES_MAX}");
+        assert!(
+            lines <= FILE_LINES_MAX,
+            "{place} has {lines} lines before its tests: at most {FILE_LINES_MAX}"
+        );
         let first = text.lines().find(|line| !line.is_empty() && !line.starts_with("#!")).unwrap_or("");
         let heading = if place.ends_with(".rs") { first.starts_with("//!") } else { first.starts_with("/") };
         assert!(heading, "{place} does not begin with what it is for: {first:?}");
@@ -129,7 +148,8 @@ fn no_leftover_markers_and_no_places_of_one_machine() {
     // Put together here, so that this file does not hold them itself.
     let words = ["TO", "FIX", "XX", "/wo", "/ro"].iter().zip(["DO", "ME", "X", "rk/", "ot/"]);
     let words: Vec<String> = words.map(|(one, two)| format!("{one}{two}")).collect();
-    let endings = [".rs", ".ts", ".mjs", ".md", ".toml", ".html", ".css", ".json", "Makefile", ".yml", ".sh", "run"];
+    let endings =
+        [".rs", ".ts", ".mjs", ".md", ".toml", ".html", ".css", ".json", "Makefile", ".yml", ".sh", "run"];
     for path in files(&root(), &endings) {
         let text = read(&path);
         for word in &words {
@@ -153,7 +173,8 @@ fn the_clients_bundle_is_fresh() {
     let client = root().join("client");
     let mut sources = BTreeMap::new();
     for path in files(&client.join("src"), &[".ts"]).into_iter().chain(files(&client.join("demo"), &[""])) {
-        let name = path.strip_prefix(&client).expect("below client").to_str().expect("a name").replace('\\', "/");
+        let name =
+            path.strip_prefix(&client).expect("below client").to_str().expect("a name").replace('\\', "/");
         sources.insert(name.into_bytes(), fs::read(&path).expect("a file"));
     }
     let mut hash = Sha256::new();

@@ -4,21 +4,20 @@
 //! what it costs when parked in glommio, and is not late on a busy executor. Under load the turns
 //! grow and with them the batches. Decides nothing about messages.
 
-use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use chatup_core::exchange::{Operation, Ticket};
 use chatup_core::limits::TIMER_TICK_MS;
 use chatup_core::message::UnixMillis;
-use chatup_core::shard::{AfterSend, Now, Outside, Shard};
+use chatup_core::shard::{AfterSend, Now, Shard};
+use glommio::channels::local_channel::LocalSender;
+use glommio::{GlommioError, ResourceType};
 use socket2::{SockRef, Socket as ListenSocket};
 
-use crate::limits::{ACCEPT_RETRY, BEHIND_RETRY, QUEUE_BUDGET, YIELD_EVERY};
+use crate::limits::{ACCEPT_RETRY, BEHIND_RETRY, QUEUE_BUDGET, REPORT_EVERY, YIELD_EVERY};
 use crate::outside::{Socket, World};
 use crate::queues::{ShardReceiver, ToShard};
-use crate::report::ShardReport;
+use crate::report::{Report, ShardReport};
 use crate::ring::{Completion, ReceiveEnd, Ring};
 
 /// A shard and everything that it does.
@@ -29,8 +28,9 @@ pub(crate) struct Driver {
     listener: ListenSocket,
     inbox: ShardReceiver,
     report: ShardReport,
-    /// Set by the control task, about once a second.
-    report_due: Rc<Cell<bool>>,
+    /// To the control task.
+    reports: LocalSender<Report>,
+    next_report: Instant,
     start: Instant,
     last_yield: Instant,
     accept_again: Option<Instant>,
@@ -48,7 +48,7 @@ pub(crate) struct Parts {
     pub(crate) inbox: ShardReceiver,
     pub(crate) number: u16,
     pub(crate) core: Option<usize>,
-    pub(crate) report_due: Rc<Cell<bool>>,
+    pub(crate) reports: LocalSender<Report>,
     pub(crate) shutdown_ms_max: u64,
 }
 
@@ -62,23 +62,22 @@ impl Driver {
         ring.accept(parts.listener.as_fd());
         ring.listen_to_bell(parts.inbox.bell());
         let now = Instant::now();
-        let mut driver = Driver {
+        Ok(Driver {
             shard: parts.shard,
             world: parts.world,
             ring,
             listener: parts.listener,
             inbox: parts.inbox,
             report: ShardReport { shard: parts.number, core: parts.core, ..ShardReport::default() },
-            report_due: parts.report_due,
+            reports: parts.reports,
+            next_report: now,
             start: now,
             last_yield: now,
             accept_again: None,
             stop_at: None,
             shutdown_ms_max: parts.shutdown_ms_max,
             completed: Vec::new(),
-        };
-        driver.report();
-        Ok(driver)
+        })
     }
 
     /// Runs until told to stop and all connections are closed, or the time for that is over.
@@ -123,7 +122,8 @@ impl Driver {
             self.accept_again = None;
             self.ring.accept(self.listener.as_fd());
         }
-        if self.report_due.replace(false) {
+        if self.next_report <= Instant::now() {
+            self.next_report = Instant::now() + REPORT_EVERY;
             self.report();
         }
         self.shard.end_turn(&mut self.world);
@@ -285,7 +285,7 @@ impl Driver {
 
     /// Hands everything to the kernel and waits for something to do.
     fn sleep(&mut self) -> std::io::Result<()> {
-        let busy = self.inbox.len() > 0 || self.shard.has_ready() || self.report_due.get();
+        let busy = self.inbox.len() > 0 || self.shard.has_ready();
         let at_most = if busy || !self.inbox.fall_asleep() {
             Duration::ZERO
         } else if self.shard.is_behind() {
@@ -303,18 +303,11 @@ impl Driver {
         self.report.take(self.shard.counters());
         self.report.connections = self.shard.connections();
         (self.report.channels_open, self.report.channels_owned) = self.shard.channel_counts();
-        self.world.board.post(self.report.clone());
-        let counts = self.shard.take_viewer_counts();
-        if !counts.is_empty() {
-            let worker = self.world.board.worker;
-            let operation = Operation::Viewers { worker, shard: self.report.shard, counts };
-            if let Err(Operation::Viewers { counts, .. }) = self.world.to_broker(Ticket(0), operation) {
-                self.shard.put_back_viewer_counts(counts);
-            }
-        }
-        if self.report.shard == 0 {
-            // A beat that finds no room is made up for by the next.
-            let _ = self.world.to_broker(Ticket(0), Operation::Heartbeat(self.world.board.record()));
+        let viewers = self.shard.take_viewer_counts();
+        let report = Report { figures: self.report.clone(), viewers };
+        // The control task holds one report at most; a busy executor makes it late, never more.
+        if let Err(GlommioError::WouldBlock(ResourceType::Channel(report))) = self.reports.try_send(report) {
+            self.shard.put_back_viewer_counts(report.viewers);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chatup_broker::contract::HEARTBEAT_MS;
+
 /// Submissions that a shard's ring takes before it must enter the kernel.
 pub const RING_SUBMISSIONS: u32 = 1_024;
 /// Completions that a shard's ring holds; the kernel keeps what is over, at a price.
@@ -21,8 +23,16 @@ pub const LISTEN_BACKLOG: i32 = 4_096;
 pub const BEHIND_RETRY: Duration = Duration::from_millis(1);
 /// How soon a shard accepts again after accepting failed (descriptors, memory).
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(128);
+/// How often a shard reports what it carries.
+pub const REPORT_EVERY: Duration = Duration::from_millis(HEARTBEAT_MS);
 /// How long the driver keeps glommio's other tasks waiting under load.
 pub const YIELD_EVERY: Duration = Duration::from_millis(1);
+/// glommio's preempt timer: so long that it never fires. With a short one glommio 0.9.0 falls
+/// asleep over runnable tasks: if the timer has fired before `run_task_queues` looks at its queues
+/// (the thread was descheduled for as long), that returns "nothing ran", and the executor parks.
+/// Without it the executor runs tasks as long as one is runnable, which the driver always is, and
+/// never looks at its own reactor: no task here may wait for glommio's timers or I/O.
+pub const GLOMMIO_PREEMPT_TIMER: Duration = Duration::from_secs(3_600);
 /// Memory that glommio sets aside for file buffers, in bytes; nothing here reads files.
 pub const GLOMMIO_IO_MEMORY_BYTES: usize = 64 * 1024;
 /// Locked memory that a shard's rings need, in bytes (glommio itself refuses to start with less).

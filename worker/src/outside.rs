@@ -82,7 +82,8 @@ impl World {
             StatsFrom::Anyone => true,
             StatsFrom::Nobody => false,
             StatsFrom::Loopback => {
-                let peer = self.sockets.descriptor(key).map(|descriptor| SockRef::from(&descriptor).peer_addr());
+                let peer =
+                    self.sockets.descriptor(key).map(|descriptor| SockRef::from(&descriptor).peer_addr());
                 let peer = peer.and_then(Result::ok).and_then(|peer| peer.as_socket());
                 peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
             }

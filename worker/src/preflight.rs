@@ -33,7 +33,9 @@ pub enum PreflightError {
         shards: u16,
     },
     /// Too few descriptors for anything.
-    #[error("only {0} descriptors are allowed: set ulimit -n (LimitNOFILE= in a systemd unit) to at least 1024")]
+    #[error(
+        "only {0} descriptors are allowed: set ulimit -n (LimitNOFILE= in a systemd unit) to at least 1024"
+    )]
     Descriptors(u64),
 }
 
@@ -43,7 +45,11 @@ pub enum PreflightError {
 /// # Errors
 /// The first lack.
 pub fn check(shards: u16) -> Result<u64, PreflightError> {
-    match io_uring::IoUring::<io_uring::squeue::Entry, io_uring::cqueue::Entry>::builder().setup_single_issuer().setup_defer_taskrun().build(8) {
+    match io_uring::IoUring::<io_uring::squeue::Entry, io_uring::cqueue::Entry>::builder()
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .build(8)
+    {
         Ok(_) => {}
         Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => {
             return Err(PreflightError::RingForbidden(error));

@@ -1,11 +1,14 @@
 //! What a worker tells of itself: each shard's figures, side by side, for `/stats` and for the
 //! worker's heartbeat.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
-use chatup_core::exchange::{WorkerId, WorkerRecord};
+use chatup_broker::BrokerClient;
+use chatup_core::exchange::{Operation, Ticket, WorkerId, WorkerRecord};
+use chatup_core::names::RoomName;
 use chatup_core::shard::Counters;
+use glommio::channels::local_channel::LocalReceiver;
 use serde::Serialize;
 
 /// One shard's figures.
@@ -49,6 +52,35 @@ impl ShardReport {
         self.slow_closed = counters.slow_closed;
         self.protocol_errors = counters.protocol_errors;
         self.refused = counters.refused;
+    }
+}
+
+/// What a shard hands its control task.
+pub(crate) struct Report {
+    pub(crate) figures: ShardReport,
+    /// Rooms whose count of viewers has changed.
+    pub(crate) viewers: Vec<(RoomName, u32)>,
+}
+
+/// The control task of a shard: passes its reports on, to the board and to the broker, until the
+/// shard's end of the channel is gone. Has a queue of its own, so that the driver comes first.
+pub(crate) async fn pass_on(reports: LocalReceiver<Report>, board: Arc<Board>, broker: BrokerClient) {
+    let mut unsaid: Vec<(RoomName, u32)> = Vec::new();
+    while let Some(Report { figures, viewers }) = reports.recv().await {
+        let shard = figures.shard;
+        board.post(figures);
+        unsaid.extend(viewers);
+        if !unsaid.is_empty() {
+            let counts = std::mem::take(&mut unsaid);
+            let operation = Operation::Viewers { worker: board.worker, shard, counts };
+            if let Err(Operation::Viewers { counts, .. }) = broker.ask(Ticket(0), operation) {
+                unsaid = counts;
+            }
+        }
+        if shard == 0 {
+            // A beat that finds no room is made up for by the next.
+            let _ = broker.ask(Ticket(0), Operation::Heartbeat(board.record()));
+        }
     }
 }
 

@@ -107,19 +107,19 @@ impl Ring {
     pub(crate) fn accept(&mut self, listener: BorrowedFd<'_>) {
         // Not SOCK_NONBLOCK: io_uring would then not wait for such a socket.
         let entry = opcode::AcceptMulti::new(Fd(listener.as_raw_fd())).flags(libc::SOCK_CLOEXEC).build();
-        self.push(entry.user_data(user_data(Kind::Accept, 0)));
+        self.push(&entry.user_data(user_data(Kind::Accept, 0)));
     }
 
     /// Stops accepting.
     pub(crate) fn stop_accepting(&mut self) {
         let entry = opcode::AsyncCancel::new(user_data(Kind::Accept, 0)).build();
-        self.push(entry.user_data(user_data(Kind::Cancel, 0)));
+        self.push(&entry.user_data(user_data(Kind::Cancel, 0)));
     }
 
     /// Receives from a socket until it ends.
     pub(crate) fn receive(&mut self, key: u64, socket: BorrowedFd<'_>) {
         let entry = opcode::RecvMulti::new(Fd(socket.as_raw_fd()), BUFFER_GROUP).build();
-        self.push(entry.user_data(user_data(Kind::Receive, key)));
+        self.push(&entry.user_data(user_data(Kind::Receive, key)));
     }
 
     /// Sends what the socket takes at once. The bytes must stay until the completion.
@@ -128,24 +128,24 @@ impl Ring {
         let entry = opcode::Send::new(Fd(socket.as_raw_fd()), outgoing.address, len)
             .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
             .build();
-        self.push(entry.user_data(user_data(Kind::Send, key)));
+        self.push(&entry.user_data(user_data(Kind::Send, key)));
     }
 
     /// Tells when a full socket has room again.
     pub(crate) fn wait_writable(&mut self, key: u64, socket: BorrowedFd<'_>) {
         let events = u32::try_from(libc::POLLOUT).unwrap_or(4);
         let entry = opcode::PollAdd::new(Fd(socket.as_raw_fd()), events).build();
-        self.push(entry.user_data(user_data(Kind::Writable, key)));
+        self.push(&entry.user_data(user_data(Kind::Writable, key)));
     }
 
     /// Tells when the bell is rung, once.
     pub(crate) fn listen_to_bell(&mut self, bell: BorrowedFd<'_>) {
         let address: *mut u64 = &raw mut *self.bell_count;
         let entry = opcode::Read::new(Fd(bell.as_raw_fd()), address.cast(), 8).build();
-        self.push(entry.user_data(user_data(Kind::Bell, 0)));
+        self.push(&entry.user_data(user_data(Kind::Bell, 0)));
     }
 
-    fn push(&mut self, entry: squeue::Entry) {
+    fn push(&mut self, entry: &squeue::Entry) {
         loop {
             // SAFETY: every address in an entry stays valid until its completion. `Send` entries
             // point into an `Outgoing`, which core holds, unmoved and unchanged, until the caller
@@ -153,7 +153,7 @@ impl Ring {
             // after the completion. The bell's counter is boxed and lives as long as the ring.
             // `Drop` ends all operations before any of this memory goes. Descriptors are kept open
             // by the caller until everything of theirs has completed.
-            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+            if unsafe { self.ring.submission().push(entry) }.is_ok() {
                 return;
             }
             // Full: hand the kernel what is there, and make room for what completes.
@@ -241,9 +241,7 @@ fn completion(entry: &cqueue::Entry) -> Option<Completion> {
             Err(error) => Some(Completion::AcceptEnded(error)),
         },
         kind if kind == Kind::Receive as u64 => Some(match (result, cqueue::buffer_select(entry.flags())) {
-            (Ok(bytes @ 1..), Some(buffer)) => {
-                Completion::Received(key, Received { buffer, bytes, goes_on })
-            }
+            (Ok(bytes @ 1..), Some(buffer)) => Completion::Received(key, Received { buffer, bytes, goes_on }),
             (Err(error), _) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                 Completion::ReceiveEnded(key, ReceiveEnd::NoBuffer)
             }

@@ -1,20 +1,18 @@
 //! A worker: all its shards, from start to stop.
 
-use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
-use std::time::Duration;
 
-use chatup_broker::contract::{BrokerGone, HEARTBEAT_MS};
+use chatup_broker::contract::BrokerGone;
 use chatup_broker::{BrokerClient, BrokerHandle, Inbox};
 use chatup_core::exchange::{Event, Operation, Ticket, WorkerId};
 use chatup_core::session::Rules;
 use chatup_core::shard::{Shard, ShardConfig};
 use core_affinity::CoreId;
+use glommio::channels::local_channel;
 use glommio::{ExecutorJoinHandle, Latency, LocalExecutorBuilder, Placement, Shares};
 use socket2::Socket;
 
@@ -23,9 +21,9 @@ use crate::limits::GLOMMIO_IO_MEMORY_BYTES;
 use crate::outside::{Sockets, World};
 use crate::preflight::{self, PreflightError};
 use crate::queues::{ShardReceiver, ShardSender, ToShard, shard_queue};
-use crate::report::Board;
+use crate::report::{self, Board};
 use crate::settings::Settings;
-use crate::{listener, limits};
+use crate::{limits, listener};
 
 /// Why a worker does not run.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +81,10 @@ impl Worker {
         let connections_max = preflight::check(count)?;
         let wanted = u64::from(settings.limits.connections_per_shard_max) * u64::from(count);
         if wanted > connections_max {
-            tracing::info!(connections_max, "descriptors allow fewer connections than limits.connections_per_shard_max");
+            tracing::info!(
+                connections_max,
+                "descriptors allow fewer connections than limits.connections_per_shard_max"
+            );
         }
         let wanted = SocketAddr::new(settings.listen, settings.port);
         let (address, listeners) = listener::bind(settings.listen, settings.port, count)
@@ -105,7 +106,9 @@ impl Worker {
             receivers.push(receiver);
         }
         let (ready, started) = mpsc::channel();
-        for (number, ((listener, receiver), core)) in (0..).zip(listeners.into_iter().zip(receivers).zip(cores)) {
+        for (number, ((listener, receiver), core)) in
+            (0..).zip(listeners.into_iter().zip(receivers).zip(cores))
+        {
             let shard = worker.shard(settings, number, count, core, broker, listener, receiver)?;
             match shard.spawn(ready.clone(), Arc::clone(on_failure)) {
                 Ok(handle) => worker.shards.push(handle),
@@ -243,7 +246,7 @@ impl ShardStart {
         LocalExecutorBuilder::new(Placement::Unbound)
             .name(&name)
             .io_memory(GLOMMIO_IO_MEMORY_BYTES)
-            .preempt_timer(limits::YIELD_EVERY)
+            .preempt_timer(limits::GLOMMIO_PREEMPT_TIMER)
             .spawn(move || async move {
                 let result = self.run(ready).await;
                 if let Err(error) = &result {
@@ -260,7 +263,8 @@ impl ShardStart {
         if !pinned {
             tracing::warn!(shard = number, core = self.core.id, "could not be pinned to its core");
         }
-        let report_due = Rc::new(Cell::new(false));
+        let (reports, to_pass_on) = local_channel::new_bounded(1);
+        let passing_on = report::pass_on(to_pass_on, Arc::clone(&self.board), self.broker.clone());
         let driver = Driver::new(Parts {
             shutdown_ms_max: self.config.rules.limits.shutdown_ms_max,
             shard: Shard::new(self.config),
@@ -275,7 +279,7 @@ impl ShardStart {
             inbox: self.inbox,
             number,
             core: pinned.then_some(self.core.id),
-            report_due: Rc::clone(&report_due),
+            reports,
         });
         // Whoever waits for the start may have given up.
         let told = |started: Started| drop(ready.send(started));
@@ -288,29 +292,14 @@ impl ShardStart {
         };
         told(Ok(number));
         drop(ready);
-        let ended = Rc::new(Cell::new(false));
-        let control = glommio::executor().create_task_queue(Shares::Static(1), Latency::NotImportant, "control");
-        let control = glommio::spawn_local_into(slow_clock(Rc::clone(&report_due), Rc::clone(&ended)), control);
+        let control =
+            glommio::executor().create_task_queue(Shares::Static(1), Latency::NotImportant, "control");
+        let control = glommio::spawn_local_into(passing_on, control).map_err(|error| error.to_string())?;
+        // The driver's end of the channel goes with it, and with that the control task: ended by a
+        // signal, never cancelled, since a cancelled task of glommio leaks.
         let result = driver.run().await.map_err(|error| error.to_string());
-        // Ended by a signal, never cancelled: a cancelled task of glommio leaks.
-        ended.set(true);
-        if let Ok(control) = control {
-            control.await;
-        }
+        control.await;
         result
-    }
-}
-
-/// The control task of a shard: says when a report is due.
-async fn slow_clock(report_due: Rc<Cell<bool>>, ended: Rc<Cell<bool>>) {
-    const STEPS: u64 = 8;
-    while !ended.get() {
-        for _ in 0..STEPS {
-            if !ended.get() {
-                glommio::timer::sleep(Duration::from_millis(HEARTBEAT_MS / STEPS)).await;
-            }
-        }
-        report_due.set(true);
     }
 }
 

@@ -94,9 +94,9 @@ fn one_order(broker: &BrokerHandle) {
         for publisher in 0..PUBLISHERS {
             let probe = Probe::new(broker);
             scope.spawn(move || {
-                (0..MESSAGES).for_each(|n| {
-                    probe.publish("m_a", &format!("{publisher}:{n}"));
-                })
+                for number in 0..MESSAGES {
+                    probe.publish("m_a", &format!("{publisher}:{number}"));
+                }
             });
         }
     });

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chatup_core::exchange::{Answer, ChannelTail, Event, MemberKey, Operation, Publish, RoomStats, Ticket, WorkerId};
+use chatup_core::exchange::{
+    Answer, ChannelTail, Event, MemberKey, Operation, Publish, RoomStats, Ticket, WorkerId,
+};
 use chatup_core::message::{Publication, UnixMillis};
 use chatup_core::names::{ChannelName, IdempotencyKey, RoomName, UserName};
 use chatup_core::position::{MessageId, Position};
@@ -147,4 +149,3 @@ pub(super) fn memberships(publications: &[Publication]) -> Vec<String> {
     };
     publications.iter().map(describe).collect()
 }
-

@@ -199,7 +199,7 @@ impl Shard {
         match outcome {
             Outcome::Subscribe(channels) => self.subscribe(key, call, channels, outside),
             Outcome::Unsubscribe(channels) => self.unsubscribe(key, call, &channels, outside),
-            Outcome::Join(room) => self.join(key, call, room, outside),
+            Outcome::Join(room) => self.join(key, call, &room, outside),
             Outcome::JoinedAlready(room) => {
                 self.answer(key, Some(call), &Ok(Done::Joined { room: &room, banned: None }), outside);
             }
@@ -347,7 +347,7 @@ impl Shard {
         self.answer(key, Some(call), &Ok(Done::Empty {}), outside);
     }
 
-    fn join(&mut self, key: Key, call: u64, room: RoomName, outside: &mut impl Outside) {
+    fn join(&mut self, key: Key, call: u64, room: &RoomName, outside: &mut impl Outside) {
         self.member_sequence += 1;
         let connection = (u64::from(self.shard) << 48) | self.member_sequence;
         let member = MemberKey { worker: self.worker, connection };

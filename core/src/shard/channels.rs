@@ -107,7 +107,8 @@ impl Shard {
         let owner = name.owner(self.shards);
         if owner == self.shard {
             let place = self.channel_index.get(name).and_then(|index| self.channels.key_at(*index));
-            let Some((place, channel)) = place.and_then(|key| Some((key, self.channels.get_mut(key)?))) else {
+            let Some((place, channel)) = place.and_then(|key| Some((key, self.channels.get_mut(key)?)))
+            else {
                 return;
             };
             if !std::mem::replace(&mut channel.fetching, true) {
@@ -334,7 +335,10 @@ impl Shard {
     /// Asks again for what the broker could not give when messages were missing.
     pub(super) fn catch_up(&mut self, outside: &mut impl Outside) {
         for name in std::mem::take(&mut self.refetch) {
-            self.fetch_channel(&name, outside);
+            // Unless it has been closed since.
+            if self.channel_index.contains_key(&name) {
+                self.fetch_channel(&name, outside);
+            }
         }
     }
 

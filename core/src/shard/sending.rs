@@ -193,7 +193,10 @@ impl Shard {
     /// After something was added to a connection's answers: sends them, or closes whoever does
     /// not read them.
     pub(super) fn control_added(&mut self, key: Key, outside: &mut impl Outside) {
-        let waiting = self.connections.get(key).and_then(|connection| connection.control.as_ref());
+        // Only what a full socket holds up counts: a burst of calls may owe many answers before
+        // the first of them could be sent.
+        let stuck = self.connections.get(key).filter(|connection| connection.is_blocked());
+        let waiting = stuck.and_then(|connection| connection.control.as_ref());
         if waiting.is_some_and(|control| control.len() > CONTROL_QUEUE_BYTES_MAX) {
             self.counters.slow_closed += 1;
             self.close(key, Refusal::SlowReader, outside);

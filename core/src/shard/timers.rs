@@ -104,7 +104,7 @@ impl Shard {
                 self.refuse_head(key, Refusal::HandshakeTimeout);
             }
             Phase::Closing { .. } if connection.since.after(CLOSE_LINGER_MS) <= now => {
-                self.kill(key, outside)
+                self.kill(key, outside);
             }
             Phase::Head | Phase::Closing { .. } => {}
             Phase::Open => {

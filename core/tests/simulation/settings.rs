@@ -54,7 +54,7 @@ impl Settings {
             shards: u16::try_from(random.between(1, 3)).unwrap(),
             people,
             names: random.between(2, people),
-            steps: random.between(100, 350),
+            steps: random.between(60, 180),
             limits,
             slow_subscribers: random.pick(&[SlowSubscriberPolicy::Tell, SlowSubscriberPolicy::Close]),
             kept_max: if roomy { usize::MAX } else { random.pick(&[2, 10, 100]) },

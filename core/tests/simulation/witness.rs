@@ -134,7 +134,11 @@ impl Witness<'_> {
         let (name, channel) = self.channel(gap["channel"].as_str().unwrap());
         let (from, to) = (gap["from"].as_u64().unwrap(), gap["to"].as_u64().unwrap());
         let Subscription { epoch, next } = self.connection.subscriptions[&name];
-        assert_eq!(self.settings.slow_subscribers, SlowSubscriberPolicy::Tell, "who is closed is told no gap");
+        assert_eq!(
+            self.settings.slow_subscribers,
+            SlowSubscriberPolicy::Tell,
+            "who is closed is told no gap"
+        );
         assert_eq!(from, next, "{name}: the gap begins where the client was");
         let head = channel.past(epoch).len() as u64;
         assert!(from <= to && to <= head, "{name}: {gap}, head {head}");

@@ -127,15 +127,17 @@ impl World {
     fn somebody_acts(&mut self) {
         let person = self.random.below(self.people.len());
         let Some(id) = self.people[person].connection else { return self.connect(person) };
-        let acts = if self.people[person].floods { 400 } else { self.random.between(1, 3) };
+        let floods = self.people[person].floods && self.random.percent(15);
+        let acts = if floods { 600 } else { self.random.between(1, 3) };
         for _ in 0..acts {
             let mut client = self.client(person, id);
             if !client.connection.lives() {
                 return;
             }
-            match client.person.floods {
-                true => client.flood(),
-                false => client.act(),
+            if floods {
+                client.flood();
+            } else {
+                client.act();
             }
             if client.connection.abandoned {
                 self.people[person].connection = None;
@@ -174,7 +176,7 @@ impl World {
     fn something_happens(&mut self) {
         let channel = self.random.pick(&self.settings.channels);
         let known = self.broker.channels.contains_key(&channel);
-        if known && self.random.percent(40) {
+        if known && self.random.percent(25) {
             for _ in 0..self.random.between(1, 12) {
                 self.broker.post(&channel, &mut self.random, &mut self.record);
             }

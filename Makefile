@@ -1,0 +1,35 @@
+# ChatUp's everyday commands. `make run` and `make test` need nothing but this folder and Rust;
+# what else they use they install (as root on Debian) or name in one line.
+
+CARGO ?= cargo
+ARGS ?=
+
+.PHONY: help run test lint unit client browser deny
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+run: ## Start everything in one process, without Redis: the chat at the printed address
+	$(CARGO) run --release --locked -p chatup -- $(ARGS)
+
+test: lint unit client browser ## Check everything, as CI does
+
+lint: ## Formatting and clippy, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+unit: ## Rust: unit, simulation and black box tests
+	$(CARGO) build --workspace --locked
+	$(CARGO) test --workspace --locked
+
+client: ## TypeScript library and demo page: types, tests, and that the committed bundle is fresh
+	@command -v npm >/dev/null || { echo "make client needs Node 20 or newer with npm: apt-get install nodejs npm"; exit 1; }
+	cd client && npm ci --no-audit --no-fund && npm run check && npm test && npm run fresh
+
+browser: unit client ## Two real browser windows chat through the real program
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+		|| { echo "make browser needs Chromium: apt-get install chromium"; exit 1; }
+	cd client && CHATUP_BIN=$(CURDIR)/target/debug/chatup npm run test:browser
+
+deny: ## Licences, sources and banned crates (cargo install cargo-deny)
+	$(CARGO) deny check licenses bans sources

@@ -1,0 +1,15 @@
+//! What one shard decides, row by row: bytes of a client in, bytes for it out. What follows from
+//! many of them at once is the simulation's to check.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
+#[path = "shard/calls.rs"]
+mod calls;
+#[path = "shard/deadlines.rs"]
+mod deadlines;
+#[path = "shard/heads.rs"]
+mod heads;
+#[path = "shard/rig.rs"]
+mod rig;
+#[path = "shard/slowness.rs"]
+mod slowness;
+mod support;

@@ -1,0 +1,99 @@
+//! What happens when nothing does: handshakes, pings, idleness, closes without an answer.
+
+use chatup_core::limits::Limits;
+
+use crate::rig::Rig;
+use crate::support::rules::token;
+use crate::support::wire::PONG;
+
+/// The most by which a deadline may come late: two ticks.
+const GRAIN_MS: u64 = 256;
+
+#[test]
+fn a_handshake_has_its_time() {
+    let mut rig = Rig::new(Limits::default());
+    let (silent, halfway) = (rig.accept(), rig.accept());
+    rig.pass(5_000);
+    assert_eq!(rig.bytes(halfway, b"GET / HTTP/1.1\r\n"), "");
+    rig.pass(4_999);
+    assert_eq!((rig.given(silent), rig.given(halfway)), (String::new(), String::new()));
+    rig.pass(GRAIN_MS + 1);
+    for key in [silent, halfway] {
+        let given = rig.given(key);
+        assert!(given.starts_with("HTTP/1.1 408 ") && given.ends_with("hung up"), "{given}");
+    }
+    assert_eq!(rig.shard.connections(), 0);
+}
+
+#[test]
+fn silence_is_asked_about_and_then_ends() {
+    let mut rig = Rig::new(Limits { idle_ms_max: 1_000_000, ..Limits::default() });
+    let (dead, alive, busy) = (rig.open(), rig.open(), rig.open());
+    rig.pass(20_000);
+    // Any byte counts, be it half a frame.
+    assert_eq!(rig.bytes(busy, b"\x81"), "");
+    rig.pass(4_999);
+    assert_eq!(rig.given(dead), "");
+    rig.pass(GRAIN_MS + 1);
+    assert_eq!([dead, alive, busy].map(|key| rig.given(key)), ["ping", "ping", ""]);
+    assert_eq!(rig.frame(alive, PONG, b""), "");
+    rig.pass(19_500);
+    assert_eq!([dead, alive, busy].map(|key| rig.given(key)), ["", "", ""]);
+    rig.pass(500 + GRAIN_MS);
+    let given = [dead, alive, busy].map(|key| rig.given(key));
+    assert_eq!(given, ["close 4001 ping_timeout", "", "ping"]);
+    // Nothing comes from it: it is given up all the same.
+    rig.pass(2_000 + GRAIN_MS);
+    assert_eq!(rig.given(dead), "hung up");
+    rig.pass(5_000);
+    assert_eq!(rig.given(alive), "ping", "the next silence");
+}
+
+#[test]
+fn neither_subscribed_nor_a_member_is_idle() {
+    let mut rig = Rig::new(Limits { ping_after_ms: 1_000_000, ..Limits::default() });
+    let keys = [rig.open(), rig.open(), rig.open(), rig.open()];
+    let [_, subscribed, member, talker] = keys;
+    rig.text(subscribed, r#"{"id":1,"call":"subscribe","channels":["a"]}"#);
+    let auth = format!(r#"{{"id":1,"call":"auth","token":"{}"}}"#, token("bob", 1_000));
+    rig.text(member, &auth);
+    rig.text(member, r#"{"id":2,"call":"join","room":"a"}"#);
+    rig.broker_opens();
+    keys.iter().for_each(|key| drop(rig.given(*key)));
+    rig.pass(59_000);
+    assert_eq!(rig.text(talker, r#"{"id":1,"call":"ping"}"#), r#"{"id":1,"ok":{}}"#);
+    rig.pass(1_000 + GRAIN_MS);
+    let given = keys.map(|key| rig.given(key));
+    assert_eq!(given, ["close 4000 idle", "", "", "close 4000 idle"], "pinging is no use of a connection");
+
+    rig.pass(30_000);
+    rig.text(subscribed, r#"{"id":3,"call":"unsubscribe","channels":["a"]}"#);
+    rig.text(member, r#"{"id":3,"call":"leave"}"#);
+    rig.pass(59_000);
+    assert_eq!([subscribed, member].map(|key| rig.given(key)), ["", ""], "its time begins anew");
+    rig.pass(1_000 + GRAIN_MS);
+    let given = [subscribed, member].map(|key| rig.given(key));
+    assert_eq!(given, ["close 4000 idle", "close 4000 idle"]);
+}
+
+#[test]
+fn a_channel_outlives_its_last_subscriber_a_little() {
+    let mut rig = Rig::new(Limits::default());
+    let key = rig.open();
+    let subscribe = r#"{"id":1,"call":"subscribe","channels":["m_a"]}"#;
+    rig.text(key, subscribe);
+    rig.broker_opens();
+    assert_eq!(rig.shard.take_viewer_counts().len(), 1);
+    rig.cut(key);
+    rig.pass(4_900);
+    assert_eq!(rig.shard.channel_counts(), (1, 1));
+    let key = rig.open();
+    assert!(rig.text(key, subscribe).starts_with(r#"{"id":1,"ok":"#), "without asking the broker");
+    rig.pass(5_000);
+    assert_eq!((rig.shard.channel_counts(), rig.world.asked.len()), ((1, 1), 0));
+    rig.cut(key);
+    rig.pass(5_000 + GRAIN_MS);
+    assert_eq!((rig.shard.channel_counts(), rig.world.asked.len()), ((0, 0), 1));
+    let counts: Vec<_> = rig.shard.take_viewer_counts().into_iter().map(|(_, count)| count).collect();
+    assert_eq!(counts, [0]);
+}

@@ -1,0 +1,141 @@
+//! Clients that read too little: what is kept for them is bounded, and they are told or closed.
+
+use chatup_core::exchange::{Answer, ChannelTail, Event};
+use chatup_core::limits::{CONTROL_QUEUE_BYTES_MAX, Limits};
+use chatup_core::position::Epoch;
+use chatup_core::shard::{Key, SlowSubscriberPolicy, beginning};
+
+use crate::rig::{EPOCH, Rig, publication};
+use crate::support::wire::{self, PING, UPGRADE};
+
+fn subscribed(rig: &mut Rig, channels: &str) -> Key {
+    let key = rig.open();
+    rig.text(key, &format!(r#"{{"id":1,"call":"subscribe","channels":[{channels}]}}"#));
+    rig.broker_opens();
+    rig.given(key);
+    key
+}
+
+fn message(offset: u64) -> String {
+    format!(r#"{{"channel":"a","offset":{offset},"messages":[{offset}]}}"#)
+}
+
+#[test]
+fn who_falls_out_of_the_log_is_told_or_closed() {
+    let table = [
+        (
+            SlowSubscriberPolicy::Tell,
+            vec![
+                message(1),
+                r#"{"gap":{"channel":"a","from":2,"to":6}}"#.into(),
+                message(7),
+                message(8),
+                message(9),
+            ],
+        ),
+        (SlowSubscriberPolicy::Close, vec![message(1), "close 4002 slow_subscriber".into()]),
+    ];
+    for (policy, expected) in table {
+        let mut rig = Rig::with(Limits { log_messages_max: 3, ..Limits::default() }, policy, true);
+        let (slow, fast) = (subscribed(&mut rig, r#""a""#), subscribed(&mut rig, r#""a""#));
+        rig.take_only(slow, 5);
+        for offset in 1..=9 {
+            rig.publish("a", offset, &offset.to_string());
+            assert_eq!(rig.given(fast), message(offset));
+        }
+        assert_eq!(rig.given(slow), "");
+        assert_eq!(rig.take_all(slow), expected.join("\n"), "the frame that was cut is finished first");
+    }
+}
+
+#[test]
+fn a_socket_that_takes_nothing_is_closed() {
+    let mut rig = Rig::new(Limits { ping_after_ms: 1_000_000, ..Limits::default() });
+    let key = subscribed(&mut rig, r#""a""#);
+    rig.take_only(key, 5);
+    rig.publish("a", 1, "1");
+    rig.pass(29_900);
+    assert_eq!(rig.shard.counters().slow_closed, 0);
+    rig.pass(500);
+    assert_eq!(rig.shard.counters().slow_closed, 1);
+    let given = rig.take_all(key);
+    assert_eq!(given, format!("{}\nclose 4002 slow_subscriber", message(1)), "if it reads after all");
+    rig.pass(2_500);
+    assert_eq!((rig.given(key).as_str(), rig.shard.connections()), ("hung up", 0));
+}
+
+#[test]
+fn a_socket_that_takes_a_little_now_and_then_stays() {
+    let mut rig = Rig::new(Limits { ping_after_ms: 1_000_000, ..Limits::default() });
+    let key = subscribed(&mut rig, r#""a""#);
+    rig.take_only(key, 0);
+    rig.publish("a", 1, "1");
+    for _ in 0..4 {
+        rig.pass(20_000);
+        rig.take_all(key);
+        rig.take_only(key, 1);
+        rig.publish("a", rig.shard.counters().messages + 1, "1");
+    }
+    assert_eq!(rig.shard.counters().slow_closed, 0);
+}
+
+/// tungstenite's own writer would grow without end here.
+#[test]
+fn who_pings_and_never_reads_is_closed() {
+    let mut rig = Rig::new(Limits::default());
+    let key = rig.open();
+    rig.take_only(key, 100);
+    let mut pings = 0;
+    while rig.shard.counters().slow_closed == 0 {
+        rig.frame(key, PING, &[b'x'; 125]);
+        pings += 1;
+        assert!(pings * 125 < 2 * CONTROL_QUEUE_BYTES_MAX, "bounded");
+    }
+    assert!(rig.take_all(key).ends_with("\nclose 4003 slow_reader"));
+}
+
+/// Only what a full socket holds up counts: the answers to one read may be many.
+#[test]
+fn a_burst_behind_the_upgrade_is_answered_whole() {
+    let mut rig = Rig::new(Limits::default());
+    let key = rig.accept();
+    let mut bytes = UPGRADE.as_bytes().to_vec();
+    for _ in 0..600 {
+        wire::frame(PING, &[b'x'; 125], [1, 2, 3, 4], &mut bytes);
+    }
+    let given = rig.bytes(key, &bytes);
+    assert!(given.starts_with("HTTP/1.1 101 "));
+    assert_eq!(given.matches("\npong ").count(), 600);
+    assert_eq!(rig.shard.counters().slow_closed, 0);
+}
+
+/// What is in flight belongs to the subscription that sent it. One that begins anew, under a reset
+/// or after an `unsubscribe`, has a promise of its own.
+#[test]
+fn a_send_in_flight_moves_no_later_subscription() {
+    let mut rig = Rig::new(Limits::default());
+    let key = subscribed(&mut rig, r#""a""#);
+    rig.publish("a", 1, "1");
+    rig.given(key);
+    for offset in 2..=3 {
+        rig.shard.broker_event(Event::Published(publication("a", EPOCH, offset, "x")), &mut rig.world);
+    }
+    rig.shard.end_turn(&mut rig.world);
+    assert_eq!(rig.shard.take_ready(), Some(key));
+    let len = rig.shard.begin_send(key, &mut rig.world).unwrap().len;
+    // While these two are in flight, the channel loses its past and has five others.
+    let epoch = Epoch(0xF);
+    rig.shard.broker_event(Event::Published(publication("a", epoch, 5, "5")), &mut rig.world);
+    let (ticket, _) = rig.world.asked.pop_front().unwrap();
+    let messages: Vec<_> =
+        (1..=5).map(|offset| publication("a", epoch, offset, &offset.to_string())).collect();
+    let (channel, before) = (messages[0].channel.clone(), beginning(epoch));
+    let tail = Answer::Opened(ChannelTail { channel, before, messages });
+    rig.shard.broker_event(Event::Answer(ticket, tail), &mut rig.world);
+    rig.shard.sent(key, len, &mut rig.world);
+    rig.pass(0);
+    let given = rig.given(key);
+    assert!(given.starts_with(r#"{"reset":"#) && given.contains(r#""next":1}"#), "{given}");
+    let messages: Vec<String> = given.lines().skip(1).map(str::to_owned).collect();
+    assert_eq!(messages, (1..=5).map(message).collect::<Vec<_>>());
+}

@@ -15,6 +15,8 @@ use crate::store::{Recipient, Store, StoreSettings};
 
 /// How often what has run out is forgotten.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How many sweeps there are to one of the channels, which may be many.
+const SWEEPS_PER_CHANNEL_SWEEP: u32 = 30;
 
 /// Starts a memory broker.
 ///
@@ -29,6 +31,7 @@ pub fn start(settings: StoreSettings) -> io::Result<(BrokerHandle, JoinHandle<()
 
 fn run(mut store: Store, commands: &Receiver<Command>) {
     let mut inboxes: HashMap<ClientId, Box<dyn Inbox>> = HashMap::new();
+    let mut sweeps = 0;
     let mut next_sweep = Instant::now() + SWEEP;
     loop {
         match commands.recv_deadline(next_sweep) {
@@ -45,6 +48,10 @@ fn run(mut store: Store, commands: &Receiver<Command>) {
         }
         if next_sweep <= Instant::now() {
             store.sweep(wall_clock());
+            sweeps = (sweeps + 1) % SWEEPS_PER_CHANNEL_SWEEP;
+            if sweeps == 0 {
+                store.sweep_channels(wall_clock());
+            }
             next_sweep = Instant::now() + SWEEP;
         }
         for (recipient, event) in store.take_events() {

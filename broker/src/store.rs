@@ -1,18 +1,18 @@
 //! The state of the memory broker and its single steps, without threads or clocks.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use chatup_core::exchange::{
     Answer, BanRecord, ChannelTail, Event, MemberKey, Operation, Publish, RoomStats, WorkerId, WorkerRecord,
 };
-use chatup_core::limits::{IDEMPOTENCY_KEYS_PER_CHANNEL_MAX, IDEMPOTENCY_TTL_MS};
 use chatup_core::message::{self, Publication, UnixMillis};
-use chatup_core::names::{ChannelName, IdempotencyKey, RoomName, TokenId, UserName};
+use chatup_core::names::{ChannelName, RoomName, TokenId, UserName};
 use chatup_core::position::{Epoch, MessageId, Offset, Position};
 use chatup_core::refusal::{BanTtl, Refused};
 use serde_json::value::RawValue;
 
+use crate::channel::Channel;
 use crate::contract::{ClientId, WORKER_EXPIRY_MS};
 
 /// What the store keeps.
@@ -31,21 +31,6 @@ pub enum Recipient {
     Client(ClientId),
     /// All of them.
     Everyone,
-}
-
-/// A publication's sender and key.
-type KeyOwner = (Option<UserName>, IdempotencyKey);
-
-struct Channel {
-    epoch: Epoch,
-    messages: VecDeque<Publication>,
-    head: Offset,
-    /// Position of the message before the oldest kept.
-    before: (Offset, MessageId),
-    last_published: UnixMillis,
-    open_at: Vec<ClientId>,
-    keys: HashMap<KeyOwner, Position>,
-    keys_by_age: VecDeque<(UnixMillis, KeyOwner)>,
 }
 
 /// How a ban ends.
@@ -177,6 +162,10 @@ impl Store {
             bans.retain(|_, until| until.is_none_or(|until| until > now));
             !bans.is_empty()
         });
+    }
+
+    /// Forgets old messages and channels without any. Looks at every channel: to be called less often.
+    pub fn sweep_channels(&mut self, now: UnixMillis) {
         let expire_ms = self.settings.expire_ms;
         self.channels.retain(|_, channel| {
             channel.expire_keys(now);
@@ -363,49 +352,11 @@ impl Store {
     }
 }
 
-impl Channel {
-    fn new(epoch: Epoch, now: UnixMillis) -> Channel {
-        Channel {
-            epoch,
-            messages: VecDeque::new(),
-            head: Offset::START,
-            before: (Offset::START, MessageId::NONE),
-            last_published: now,
-            open_at: Vec::new(),
-            keys: HashMap::new(),
-            keys_by_age: VecDeque::new(),
-        }
-    }
-
-    fn keep(&mut self, messages_max: usize) {
-        while self.messages.len() > messages_max {
-            if let Some(oldest) = self.messages.pop_front() {
-                self.before = (oldest.offset, oldest.id);
-            }
-        }
-    }
-
-    fn remember(&mut self, owner: KeyOwner, position: Position, now: UnixMillis) {
-        self.keys.insert(owner.clone(), position);
-        self.keys_by_age.push_back((now, owner));
-        while self.keys_by_age.len() > IDEMPOTENCY_KEYS_PER_CHANNEL_MAX {
-            if let Some((_, owner)) = self.keys_by_age.pop_front() {
-                self.keys.remove(&owner);
-            }
-        }
-    }
-
-    fn expire_keys(&mut self, now: UnixMillis) {
-        while self.keys_by_age.front().is_some_and(|(since, _)| since.0 + IDEMPOTENCY_TTL_MS <= now.0) {
-            if let Some((_, owner)) = self.keys_by_age.pop_front() {
-                self.keys.remove(&owner);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use chatup_core::limits::IDEMPOTENCY_TTL_MS;
+    use chatup_core::names::IdempotencyKey;
+
     use super::*;
 
     const CLIENT: ClientId = ClientId(0);
@@ -476,18 +427,18 @@ mod tests {
             panic!("opened")
         };
         assert_eq!((tail.before.offset, tail.messages.len()), (Offset(1), 2));
-        store.sweep(UnixMillis(999));
+        store.sweep_channels(UnixMillis(999));
         let Answer::Opened(same) = store.handle(CLIENT, open.clone(), UnixMillis(999)) else {
             panic!("opened")
         };
         assert_eq!((same.before.epoch, same.messages.len()), (tail.before.epoch, 2));
-        store.sweep(UnixMillis(1_000));
+        store.sweep_channels(UnixMillis(1_000));
         let Answer::Opened(empty) = store.handle(CLIENT, open.clone(), UnixMillis(1_000)) else {
             panic!("opened")
         };
         assert_eq!((empty.before.epoch, empty.before.offset), (tail.before.epoch, Offset(3)));
         store.handle(CLIENT, Operation::Close(ChannelName::new("m_a").unwrap()), UnixMillis(1_000));
-        store.sweep(UnixMillis(1_000));
+        store.sweep_channels(UnixMillis(1_000));
         let Answer::Opened(anew) = store.handle(CLIENT, open, UnixMillis(1_000)) else { panic!("opened") };
         assert_ne!(anew.before.epoch, tail.before.epoch);
     }

@@ -98,6 +98,7 @@ impl Shard {
             count_changed: false,
         };
         let index = self.channels.insert(channel).index;
+        self.channels_owned += usize::from(name.owner(self.shards) == self.shard);
         self.channel_index.insert(name.clone(), index);
         self.fetch_channel(name, outside);
         index
@@ -263,9 +264,8 @@ impl Shard {
         for key in waiters {
             self.subscribe_failed(key, index, refused, outside);
         }
-        self.channel_index.remove(name);
         if let Some(key) = self.channels.key_at(index) {
-            self.channels.remove(key);
+            self.drop_channel(key);
         }
     }
 
@@ -361,8 +361,7 @@ impl Shard {
             if !channel.is_unused() {
                 continue;
             }
-            let Some(channel) = self.channels.remove(key) else { continue };
-            self.channel_index.remove(&channel.name);
+            let Some(channel) = self.drop_channel(key) else { continue };
             if let Some(room) = channel.room.filter(|_| channel.count_changed) {
                 self.gone_counts.push((room, 0));
             }
@@ -446,8 +445,15 @@ impl Shard {
     /// How many channels are open here, and how many of them are owned here.
     #[must_use]
     pub fn channel_counts(&self) -> (usize, usize) {
-        let owned = self.channel_index.keys().filter(|name| name.owner(self.shards) == self.shard).count();
-        (self.channels.len(), owned)
+        (self.channels.len(), self.channels_owned)
+    }
+
+    /// Takes a channel out of the table.
+    fn drop_channel(&mut self, key: Key) -> Option<Channel> {
+        let channel = self.channels.remove(key)?;
+        self.channel_index.remove(&channel.name);
+        self.channels_owned -= usize::from(channel.name.owner(self.shards) == self.shard);
+        Some(channel)
     }
 }
 

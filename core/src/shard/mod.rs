@@ -133,6 +133,7 @@ pub struct Shard {
     connections: Slab<Connection>,
     channels: Slab<Channel>,
     channel_index: HashMap<ChannelName, u32>,
+    channels_owned: usize,
     call_reader: CallReader,
     wheel: Wheel,
     /// Channels with something new since the last turn.
@@ -182,6 +183,7 @@ impl Shard {
             connections: Slab::new(),
             channels: Slab::new(),
             channel_index: HashMap::new(),
+            channels_owned: 0,
             call_reader: CallReader::default(),
             wheel: Wheel::new(),
             dirty: Vec::new(),

@@ -1,9 +1,11 @@
 //! The queues between shards and to the broker, with little room now and then: what a shard sees
 //! of the world.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use chatup_core::exchange::{Operation, Ticket};
+use chatup_core::names::ChannelName;
+use chatup_core::position::Offset;
 use chatup_core::refusal::Refusal;
 use chatup_core::shard::{Key, Outside, ShardMessage};
 
@@ -19,6 +21,8 @@ pub(crate) struct Links {
     shard_queue_max: usize,
     /// In percent of what would fit.
     full_percent: usize,
+    /// The last message of each channel that each shard was handed.
+    handed: BTreeMap<(u16, ChannelName), Offset>,
 }
 
 impl Links {
@@ -28,6 +32,7 @@ impl Links {
             broker_queue_max: settings.broker_queue_max,
             shard_queue_max: settings.shard_queue_max,
             full_percent: 2,
+            handed: BTreeMap::new(),
         }
     }
 
@@ -74,6 +79,8 @@ impl Outside for Port<'_> {
         }
         if let ShardMessage::Run { fresh, run, channel } = &message {
             self.record.count(if *fresh { Happened::FreshRun } else { Happened::LaterRun });
+            let before = self.links.handed.insert((shard, channel.clone()), run.last());
+            assert!(*fresh || before == Some(run.before), "{channel}: a copy is handed nothing twice");
             self.record.note(|| {
                 let (before, last) = (run.before.0, run.last().0);
                 let from = self.from;

@@ -60,8 +60,9 @@ pub const TIMER_WHEEL_SLOTS: usize = 512;
 /// How long a shard keeps a channel that has lost its last subscriber, in milliseconds, so that a
 /// reconnect does not fetch the log anew.
 pub const CHANNEL_LINGER_MS: u64 = 5_000;
-/// Messages from one shard's owner log to another shard in one hand-over, at most.
-pub const HANDOVER_MESSAGES_MAX: usize = 1_024;
+/// Messages from one shard's owner log to another shard in one hand-over, at most; never more than
+/// a quarter of what the log keeps.
+pub const HANDOVER_MESSAGES_MAX: usize = 256;
 /// How long a connection that has been sent its close frame is given to answer, in milliseconds.
 pub const CLOSE_LINGER_MS: u64 = 2_000;
 

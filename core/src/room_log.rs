@@ -202,6 +202,16 @@ impl RoomLog {
         self.ids.len()
     }
 
+    /// About how many messages of the present kind it can keep.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        let by_bytes = match self.bytes {
+            0 => usize::MAX,
+            bytes => self.limits.bytes_max.saturating_mul(self.ids.len()) / bytes,
+        };
+        by_bytes.min(self.limits.messages_max)
+    }
+
     /// Appends the next message, `write` building its frame of exactly `frame_bytes` bytes.
     pub fn append(&mut self, id: MessageId, frame_bytes: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let head = self.head_offset();
@@ -288,6 +298,13 @@ impl RoomLog {
             Some(index) => *self.ids.get(index)?,
         };
         (id == position.id).then_some(position.offset)
+    }
+
+    /// Whether the position is of this past but newer than anything here: somebody else has been
+    /// told more than this log has.
+    #[must_use]
+    pub fn is_behind(&self, position: Position) -> bool {
+        position.epoch == self.epoch && position.offset > self.head_offset()
     }
 
     /// The cursor from which the last `count` messages kept come.

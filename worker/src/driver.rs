@@ -104,6 +104,11 @@ impl Driver {
     fn turn(&mut self) {
         self.report.turns += 1;
         self.shard.set_time(self.now());
+        let mut completed = self.ring.take_completed(std::mem::take(&mut self.completed));
+        for completion in completed.drain(..) {
+            self.complete(completion);
+        }
+        self.completed = completed;
         for _ in 0..QUEUE_BUDGET {
             match self.inbox.take() {
                 Some(ToShard::Shard(message)) => self.shard.shard_message(message, &mut self.world),
@@ -111,12 +116,10 @@ impl Driver {
                 Some(ToShard::Drain) => self.drain(),
                 None => break,
             }
+            if self.shard.turn_is_full() {
+                break;
+            }
         }
-        let mut completed = self.ring.take_completed(std::mem::take(&mut self.completed));
-        for completion in completed.drain(..) {
-            self.complete(completion);
-        }
-        self.completed = completed;
         self.shard.tick(&mut self.world);
         if self.accept_again.is_some_and(|at| at <= Instant::now()) && self.stop_at.is_none() {
             self.accept_again = None;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use crate::exchange::{Answer, Event, MemberKey, Operation, Publish, Ticket};
 use crate::http_head::{self, Head};
 use crate::message::{self, Body};
-use crate::names::{ChannelName, IdempotencyKey, RoomName, UserName};
+use crate::names::{IdempotencyKey, RoomName, UserName};
 use crate::position::MessageId;
-use crate::protocol::{self, Ban, Call, Done, Notice, Subscribe, Subscribed};
+use crate::protocol::{self, Ban, Call, Done, Notice};
 use crate::refusal::{BanTtl, Refusal, Refused};
 use crate::session::Outcome;
 use crate::websocket::{self, CLOSE_NORMAL, Incoming, Step};
 
-use super::connection::{Out, PendingChannel, PendingJoin, PendingSubscribe, Phase, Subscription};
+use super::connection::{Out, PendingJoin, Phase};
 use super::slab::Key;
 use super::{Outside, Shard};
 
@@ -233,118 +233,6 @@ impl Shard {
             protocol::answer(call, result, connection.control());
             self.control_added(key, outside);
         }
-    }
-
-    fn subscribe(&mut self, key: Key, call: u64, asked: Vec<Subscribe>, outside: &mut impl Outside) {
-        let new = asked.iter().filter(|one| !self.channel_index.contains_key(&one.channel)).count();
-        let refusal = if self.channels.len() + new > self.rules.limits.channels_per_shard_max as usize {
-            Some(Refusal::ChannelsFull)
-        } else {
-            let known = asked.iter().filter_map(|one| self.channel_index.get(&one.channel));
-            let connection = self.connections.get(key);
-            let mut twice = known.filter(|index| connection.is_some_and(|c| c.waits_for(**index)));
-            twice.next().map(|_| Refusal::AlreadySubscribed)
-        };
-        if let Some(refusal) = refusal {
-            return self.answer(key, Some(call), &Err(refusal.into()), outside);
-        }
-        let mut pending = PendingSubscribe { call, items: Vec::with_capacity(asked.len()), missing: 0 };
-        for Subscribe { channel, position, history } in asked {
-            let index = self.open_channel(&channel, outside);
-            pending.items.push(PendingChannel { channel: index, position, history });
-            let Some(channel) = self.channels.at_mut(index) else { continue };
-            channel.holds += 1;
-            if channel.log.is_none() {
-                channel.waiters.push(key);
-                pending.missing += 1;
-            }
-        }
-        if pending.missing == 0 {
-            self.complete_subscribe(key, pending, outside);
-        } else if let Some(connection) = self.connections.get_mut(key) {
-            connection.talk().pending.push(pending);
-        }
-    }
-
-    /// A channel for which a connection has waited is open.
-    pub(super) fn channel_arrived(&mut self, key: Key, channel: u32, outside: &mut impl Outside) {
-        let Some(talk) = self.connections.get_mut(key).and_then(|c| c.talk.as_deref_mut()) else { return };
-        let waits = |pending: &PendingSubscribe| pending.items.iter().any(|item| item.channel == channel);
-        let Some(place) = talk.pending.iter().position(waits) else { return };
-        talk.pending[place].missing -= 1;
-        if talk.pending[place].missing == 0 {
-            let pending = talk.pending.remove(place);
-            self.complete_subscribe(key, pending, outside);
-        }
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.tidy();
-        }
-    }
-
-    /// A channel for which a connection has waited cannot be opened: the whole call is refused.
-    pub(super) fn subscribe_failed(
-        &mut self,
-        key: Key,
-        channel: u32,
-        refused: Refused,
-
-        outside: &mut impl Outside,
-    ) {
-        let Some(talk) = self.connections.get_mut(key).and_then(|c| c.talk.as_deref_mut()) else { return };
-        let waits = |pending: &PendingSubscribe| pending.items.iter().any(|item| item.channel == channel);
-        let Some(place) = talk.pending.iter().position(waits) else { return };
-        let pending = talk.pending.remove(place);
-        for item in &pending.items {
-            if let Some(channel) = self.channels.at_mut(item.channel) {
-                channel.waiters.retain(|waiter| *waiter != key);
-            }
-            self.let_go_of_channel(item.channel);
-        }
-        self.answer(key, Some(pending.call), &Err(refused), outside);
-    }
-
-    fn complete_subscribe(&mut self, key: Key, pending: PendingSubscribe, outside: &mut impl Outside) {
-        let mut answer = Vec::with_capacity(pending.items.len());
-        for PendingChannel { channel, position, history } in pending.items {
-            let Some(entry) = self.channels.at(channel) else { continue };
-            let Some(log) = &entry.log else { continue };
-            let resumed = position.and_then(|position| log.resume(position));
-            let cursor = resumed.unwrap_or_else(|| log.back(history));
-            answer.push(Subscribed {
-                channel: entry.name.clone(),
-                position: log.head(),
-                next: cursor.next(),
-                recovered: resumed.is_some(),
-            });
-            let Some(slot) = self.add_subscriber(key, channel) else { continue };
-            if let Some(connection) = self.connections.get_mut(key) {
-                connection.subscriptions.push(Subscription { channel, slot, cursor });
-            }
-            self.let_go_of_channel(channel);
-        }
-        self.answer(key, Some(pending.call), &Ok(Done::Subscribed { channels: &answer }), outside);
-    }
-
-    fn unsubscribe(&mut self, key: Key, call: u64, names: &[ChannelName], outside: &mut impl Outside) {
-        let Some(connection) = self.connections.get(key) else { return };
-        let place = |name: &ChannelName| {
-            let index = self.channel_index.get(name)?;
-            connection.subscriptions.iter().find(|one| one.channel == *index).map(|one| one.channel)
-        };
-        let Some(channels) = names.iter().map(place).collect::<Option<Vec<u32>>>() else {
-            return self.answer(key, Some(call), &Err(Refusal::NotSubscribed.into()), outside);
-        };
-        for channel in channels {
-            let Some(connection) = self.connections.get_mut(key) else { return };
-            let Some(index) = connection.subscriptions.iter().position(|one| one.channel == channel) else {
-                continue;
-            };
-            let slot = connection.subscriptions.swap_remove(index).slot;
-            connection.disown_flight(channel);
-            self.remove_subscriber(channel, slot);
-        }
-        self.note_idle(key);
-        self.answer(key, Some(call), &Ok(Done::Empty {}), outside);
     }
 
     fn join(&mut self, key: Key, call: u64, room: &RoomName, outside: &mut impl Outside) {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::exchange::{ChannelTail, Operation};
-use crate::limits::{CHANNEL_LINGER_MS, HANDOVER_MESSAGES_MAX};
+use crate::limits::CHANNEL_LINGER_MS;
 use crate::message::Publication;
 use crate::names::{ChannelName, RoomName};
 use crate::position::{Epoch, MessageId, Offset, Position};
@@ -41,16 +41,16 @@ pub enum ShardMessage {
 }
 
 /// Another shard that has subscribers of a channel owned here.
-struct AttachedShard {
-    shard: u16,
+pub(super) struct AttachedShard {
+    pub(super) shard: u16,
     /// The last message handed to it; nothing yet without.
-    cursor: Option<Offset>,
+    pub(super) cursor: Option<Offset>,
 }
 
 pub(super) struct Channel {
     pub(super) name: ChannelName,
     /// The room whose messages it carries: its subscribers are the room's viewers.
-    room: Option<RoomName>,
+    pub(super) room: Option<RoomName>,
     /// Nothing until it is open.
     pub(super) log: Option<RoomLog>,
     /// Places of connections.
@@ -59,13 +59,15 @@ pub(super) struct Channel {
     pub(super) waiters: Vec<Key>,
     /// How many waiting `subscribe`s name it, open or not: they hold it by its place.
     pub(super) holds: u32,
-    /// The broker has been asked for it and has not answered: asking once is enough.
+    /// The broker, or its owner, has been asked for it and has not answered: once is enough.
     fetching: bool,
-    attached: Vec<AttachedShard>,
-    dirty: bool,
+    pub(super) attached: Vec<AttachedShard>,
+    pub(super) dirty: bool,
+    /// Messages that have come since the end of the last turn.
+    pub(super) fresh: usize,
     /// In the list of those that nobody uses, which will be closed.
     lingering: bool,
-    count_changed: bool,
+    pub(super) count_changed: bool,
 }
 
 impl Channel {
@@ -94,6 +96,7 @@ impl Shard {
             fetching: false,
             attached: Vec::new(),
             dirty: false,
+            fresh: 0,
             lingering: false,
             count_changed: false,
         };
@@ -104,17 +107,19 @@ impl Shard {
         index
     }
 
-    fn fetch_channel(&mut self, name: &ChannelName, outside: &mut impl Outside) {
+    /// Asks for the channel's log as it is now: the broker, or the shard that owns it.
+    pub(super) fn fetch_channel(&mut self, name: &ChannelName, outside: &mut impl Outside) {
+        let place = self.channel_index.get(name).and_then(|index| self.channels.key_at(*index));
+        let Some((place, channel)) = place.and_then(|key| Some((key, self.channels.get_mut(key)?))) else {
+            return;
+        };
+        // Whoever has asked already is answered soon.
+        if std::mem::replace(&mut channel.fetching, true) {
+            return;
+        }
         let owner = name.owner(self.shards);
         if owner == self.shard {
-            let place = self.channel_index.get(name).and_then(|index| self.channels.key_at(*index));
-            let Some((place, channel)) = place.and_then(|key| Some((key, self.channels.get_mut(key)?)))
-            else {
-                return;
-            };
-            if !std::mem::replace(&mut channel.fetching, true) {
-                self.ask_broker(open_ticket(place), Operation::Open(name.clone()), outside);
-            }
+            self.ask_broker(open_ticket(place), Operation::Open(name.clone()), outside);
         } else {
             self.tell_shard(owner, ShardMessage::Attach(name.clone(), self.shard), outside);
         }
@@ -147,6 +152,7 @@ impl Shard {
         let limits = self.log_limits;
         let Some(channel) = self.channels.at_mut(index) else { return };
         if fresh {
+            channel.fetching = false;
             let before = Position { epoch: run.epoch, offset: run.before, id: run.before_id };
             let mut log = RoomLog::new(before, limits);
             log.extend(run);
@@ -154,7 +160,7 @@ impl Shard {
         } else if let Some(log) = &mut channel.log {
             // What does not fit comes again, fresh: the owner saw this shard detach and attach.
             if log.extend(run) {
-                self.mark_dirty(index);
+                self.came(index, run.ids.len());
             }
         }
     }
@@ -183,7 +189,7 @@ impl Shard {
         if publication.epoch == head.epoch && publication.offset == head.offset.next() {
             append(log, publication);
             self.counters.messages += 1;
-            self.mark_dirty(index);
+            self.came(index, 1);
             self.linger_if_unused(index);
         } else {
             // Something is missing between: the broker's own log has it.
@@ -223,7 +229,6 @@ impl Shard {
         name: &ChannelName,
         head: Position,
         first: Offset,
-
         outside: &mut impl Outside,
     ) {
         let Some(key) = self.connections.key_at(place) else { return };
@@ -254,6 +259,10 @@ impl Shard {
         if channel.log.is_some() {
             // It was to catch up, and still has to, whether or not there is another message.
             self.refetch.push(name.clone());
+            // Who waits for that is answered from what there is.
+            for key in std::mem::take(&mut channel.waiters) {
+                self.channel_arrived(key, index, outside);
+            }
             return;
         }
         let waiters = std::mem::take(&mut channel.waiters);
@@ -291,36 +300,6 @@ impl Shard {
         self.counters.subscriptions -= 1;
         self.count_changed(channel);
         self.linger_if_unused(channel);
-    }
-
-    fn count_changed(&mut self, channel: u32) {
-        if let Some(entry) = self.channels.at_mut(channel)
-            && entry.room.is_some()
-            && !entry.count_changed
-        {
-            entry.count_changed = true;
-            self.changed_counts.push(channel);
-        }
-    }
-
-    /// The counts of viewers that have changed since the last time, each in full.
-    pub fn take_viewer_counts(&mut self) -> Vec<(RoomName, u32)> {
-        let mut counts = std::mem::take(&mut self.gone_counts);
-        for index in std::mem::take(&mut self.changed_counts) {
-            let Some(channel) = self.channels.at_mut(index).filter(|channel| channel.count_changed) else {
-                continue;
-            };
-            channel.count_changed = false;
-            if let Some(room) = &channel.room {
-                counts.push((room.clone(), u32::try_from(channel.subscribers.len()).unwrap_or(u32::MAX)));
-            }
-        }
-        counts
-    }
-
-    /// Counts that could not be told: they are told again, later ones of the same room last.
-    pub fn put_back_viewer_counts(&mut self, counts: Vec<(RoomName, u32)>) {
-        self.gone_counts.extend(counts);
     }
 
     fn linger_if_unused(&mut self, index: u32) {
@@ -371,74 +350,6 @@ impl Shard {
             } else {
                 self.tell_shard(owner, ShardMessage::Detach(channel.name, self.shard), outside);
             }
-        }
-    }
-
-    fn mark_dirty(&mut self, index: u32) {
-        if let Some(channel) = self.channels.at_mut(index)
-            && !channel.dirty
-        {
-            channel.dirty = true;
-            self.dirty.push(index);
-        }
-    }
-
-    /// Ends a turn: wakes the subscribers of every channel with something new, once each, and
-    /// hands other shards what they lack.
-    pub fn end_turn(&mut self, outside: &mut impl Outside) {
-        self.flush_backlogs(outside);
-        for index in std::mem::take(&mut self.dirty) {
-            if let Some(channel) = self.channels.at_mut(index) {
-                channel.dirty = false;
-            }
-            self.hand_over(index, outside);
-            let Some(channel) = self.channels.at(index) else { continue };
-            for place in &channel.subscribers {
-                if let Some(connection) = self.connections.at_mut(*place)
-                    && !connection.queued
-                    && matches!(connection.out, super::connection::Out::Idle)
-                {
-                    connection.queued = true;
-                    self.ready.push_back(*place);
-                }
-            }
-        }
-    }
-
-    fn hand_over(&mut self, index: u32, outside: &mut impl Outside) {
-        let Some(channel) = self.channels.at_mut(index) else { return };
-        let Some(log) = &channel.log else { return };
-        let mut behind = false;
-        // Shards at the same place get the same run, copied once.
-        let mut made: Option<(Option<Offset>, Arc<FrameRun>, bool)> = None;
-        for attached in &mut channel.attached {
-            if attached.cursor == Some(log.head_offset()) {
-                continue;
-            }
-            let (run, fresh) = match &made {
-                Some((cursor, run, fresh)) if *cursor == attached.cursor => (Arc::clone(run), *fresh),
-                _ => {
-                    let oldest = log.back(u32::MAX);
-                    let fresh = attached.cursor.is_none_or(|cursor| cursor < oldest);
-                    let messages_max = if fresh { usize::MAX } else { HANDOVER_MESSAGES_MAX };
-                    let run = Arc::new(log.run_after(attached.cursor.unwrap_or(Offset::START), messages_max));
-                    made = Some((attached.cursor, Arc::clone(&run), fresh));
-                    (run, fresh)
-                }
-            };
-            let last = run.last();
-            let message = ShardMessage::Run { channel: channel.name.clone(), fresh, run };
-            if outside.to_shard(attached.shard, message).is_ok() {
-                attached.cursor = Some(last);
-                behind |= last < log.head_offset();
-            } else {
-                behind = true;
-            }
-        }
-        if behind {
-            // Its queue is full: the next turn tries again, with all that has come by then.
-            self.behind = true;
-            self.mark_dirty(index);
         }
     }
 

@@ -60,6 +60,8 @@ pub(super) struct PendingSubscribe {
     pub(super) items: Vec<PendingChannel>,
     /// How many of them are not open yet.
     pub(super) missing: u32,
+    /// How often what it names has been asked for anew.
+    pub(super) catch_ups: u8,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +128,7 @@ impl Connection {
             talk: None,
             heard: now,
             since: now,
-            timer: now,
+            timer: Ticks(0),
         }
     }
 

@@ -8,28 +8,31 @@
 mod calls;
 mod channels;
 mod connection;
+mod fanout;
+mod lifecycle;
 mod sending;
 mod slab;
+mod subscribing;
 mod timers;
+mod viewers;
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::exchange::{Operation, Ticket, WorkerId};
-use crate::http_head::{self, Origins};
+use crate::http_head::Origins;
 use crate::message::UnixMillis;
 use crate::names::{ChannelName, RoomName};
 use crate::protocol::CallReader;
 use crate::refusal::Refusal;
 use crate::room_log::LogLimits;
 use crate::session::Rules;
-use crate::websocket;
 
 pub use channels::{ShardMessage, beginning};
 pub use sending::{AfterSend, Outgoing};
 pub use slab::Key;
 
 use channels::Channel;
-use connection::{Connection, Phase};
+use connection::Connection;
 use slab::Slab;
 use timers::{Ticks, Wheel};
 
@@ -155,6 +158,7 @@ pub struct Shard {
     shard_backlog: VecDeque<(u16, ShardMessage)>,
     /// Something did not fit a queue: the next turn should come soon.
     behind: bool,
+    turn_is_full: bool,
     draining: bool,
     member_sequence: u64,
     counters: Counters,
@@ -196,6 +200,7 @@ impl Shard {
             broker_backlog: VecDeque::new(),
             shard_backlog: VecDeque::new(),
             behind: false,
+            turn_is_full: false,
             draining: false,
             member_sequence: 0,
             counters: Counters::default(),
@@ -228,141 +233,10 @@ impl Shard {
         self.behind
     }
 
-    /// A connection has come.
-    ///
-    /// # Errors
-    /// The HTTP answer with which it is to be sent away: the shard is full or stopping.
-    pub fn accept(&mut self) -> Result<Key, Vec<u8>> {
-        if self.draining {
-            return Err(http_head::refusal_answer(Refusal::ShuttingDown));
-        }
-        if self.connections.len() >= self.rules.limits.connections_per_shard_max as usize {
-            self.counters.refused += 1;
-            return Err(http_head::refusal_answer(Refusal::TooManyConnections));
-        }
-        let key = self.connections.insert(Connection::new(self.ticks));
-        self.schedule(key);
-        Ok(key)
-    }
-
-    /// The other end has gone, or the connection failed.
-    pub fn ended(&mut self, key: Key, outside: &mut impl Outside) {
-        self.forget(key, outside);
-        self.kill(key, outside);
-    }
-
-    /// Whether a connection has been given up.
-    #[must_use]
-    pub fn is_dead(&self, key: Key) -> bool {
-        self.connections.get(key).is_none_or(|connection| connection.phase == Phase::Dead)
-    }
-
     /// Whether [`Shard::take_ready`] may have something.
     #[must_use]
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
-    }
-
-    /// A connection that has been given up: the caller closes its socket, waits until nothing of
-    /// it is in flight, and calls [`Shard::release`].
-    pub fn take_dead(&mut self) -> Option<Key> {
-        self.dead.pop()
-    }
-
-    /// Nothing of the connection is in flight any more.
-    pub fn release(&mut self, key: Key) {
-        self.connections.remove(key);
-    }
-
-    /// Begins to stop: every connection is told when to come back.
-    pub fn drain(&mut self, outside: &mut impl Outside) {
-        self.draining = true;
-        for key in self.connections.keys() {
-            match self.connections.get(key).map(|connection| connection.phase) {
-                Some(Phase::Head) => self.refuse_head(key, Refusal::ShuttingDown),
-                Some(Phase::Open) => self.close(key, Refusal::ShuttingDown, outside),
-                _ => {}
-            }
-        }
-    }
-
-    /// Closes a connection for a reason, by a close frame.
-    fn close(&mut self, key: Key, refusal: Refusal, outside: &mut impl Outside) {
-        let spread = u128::from(self.rules.limits.retry_spread_ms.max(1));
-        let reason = match refusal {
-            Refusal::ShuttingDown => {
-                format!("{} retry_after_ms={}", refusal.code(), outside.random() % spread)
-            }
-            _ => refusal.code().into(),
-        };
-        self.forget(key, outside);
-        let now = self.ticks;
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        if connection.phase != Phase::Open {
-            return;
-        }
-        let control = connection.control();
-        if refusal == Refusal::SlowReader {
-            control.clear();
-        }
-        websocket::close_frame(refusal.row().close.unwrap_or(websocket::CLOSE_NORMAL), &reason, control);
-        connection.phase = Phase::Closing { hang_up: false };
-        connection.since = now;
-        self.make_ready(key);
-        self.schedule(key);
-    }
-
-    /// Sends an HTTP answer and hangs up.
-    fn last_words(&mut self, key: Key, answer: &[u8]) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        connection.control().extend_from_slice(answer);
-        connection.phase = Phase::Closing { hang_up: true };
-        connection.since = self.ticks;
-        self.make_ready(key);
-        self.schedule(key);
-    }
-
-    fn refuse_head(&mut self, key: Key, refusal: Refusal) {
-        self.last_words(key, &http_head::refusal_answer(refusal));
-    }
-
-    /// Takes a connection out of its channels and its room.
-    fn forget(&mut self, key: Key, outside: &mut impl Outside) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        connection.input = None;
-        for subscription in std::mem::take(&mut connection.subscriptions) {
-            self.remove_subscriber(subscription.channel, subscription.slot);
-        }
-        let room = self.connections.get(key).and_then(|c| c.talk.as_deref()).and_then(|t| t.session.room());
-        if let Some(room) = room.cloned() {
-            self.leave(key, room, outside);
-        }
-        let talk = self.connections.get_mut(key).and_then(|connection| connection.talk.take());
-        for item in talk.into_iter().flat_map(|talk| talk.pending).flat_map(|pending| pending.items) {
-            self.let_go_of_channel(item.channel);
-        }
-    }
-
-    fn kill(&mut self, key: Key, outside: &mut impl Outside) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        if connection.phase == Phase::Dead {
-            return;
-        }
-        connection.phase = Phase::Dead;
-        connection.control = None;
-        connection.input = None;
-        self.forget(key, outside);
-        self.dead.push(key);
-    }
-
-    /// A connection that may have become idle: its time begins.
-    fn note_idle(&mut self, key: Key) {
-        if let Some(connection) = self.connections.get_mut(key)
-            && connection.is_idle()
-        {
-            connection.since = self.ticks;
-            self.schedule(key);
-        }
     }
 
     /// Hands the broker something that must not be lost; keeps it if there is no room now.

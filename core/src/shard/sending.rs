@@ -100,6 +100,8 @@ impl Shard {
                 Run::Frames(slice, last) => {
                     let outgoing = Outgoing { address: slice.address(), len: slice.len() };
                     connection.out = Out::Log(slice, Some(subscription.channel), last);
+                    // The next send begins with the next channel: none starves behind a busy one.
+                    connection.subscriptions.rotate_left(index + 1);
                     return Next::Messages(outgoing);
                 }
                 Run::Gap { .. } if self.slow_subscribers == SlowSubscriberPolicy::Close => {

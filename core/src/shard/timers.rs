@@ -92,7 +92,10 @@ impl Shard {
                 }
             }
         };
-        connection.timer = self.wheel.enter(key, deadline);
+        // An entry that comes up earlier asks again anyway.
+        if connection.timer <= self.wheel.now || deadline < connection.timer {
+            connection.timer = self.wheel.enter(key, deadline);
+        }
     }
 
     fn due(&mut self, key: Key, now: Ticks, outside: &mut impl Outside) {

@@ -17,7 +17,7 @@ macro_rules! happenings {
 
 happenings! {
     Delivered, Gap, Reset, PartialSend, SendLeftInFlight, NothingTaken,
-    Recovered, RecoveredWithMissed, TooOld, OtherEpoch, AheadOfCopy, ForgedPosition, HistoryGiven,
+    Recovered, RecoveredWithMissed, TooOld, OtherEpoch, ForgedPosition, HistoryGiven,
     BrokerQueueFull, ShardQueueFull, FreshRun, LaterRun, PublicationLost, PastLost,
     BrokerRefused, Overloaded, BannedSay, BanNotice, BannedJoin,
     SaidOnce, SaidAgain, SaidUnanswered, InFlightLimit,

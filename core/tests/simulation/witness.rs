@@ -286,7 +286,7 @@ impl Witness<'_> {
         self.go_on(name, position);
     }
 
-    /// Only for a reason: nothing asked, never was, another epoch, too old, or from ahead of a copy.
+    /// Only for a reason: nothing asked, never was, another epoch, or too old.
     fn not_recovered(&mut self, name: &ChannelName, since: &Since, now: Position) {
         let position = match since {
             Since::Nowhere => return,
@@ -296,8 +296,7 @@ impl Witness<'_> {
         let happened = if position.epoch != now.epoch {
             Happened::OtherEpoch
         } else if position.offset > now.offset {
-            assert!(self.settings.shards > 1, "{name}: one shard does not fall behind itself");
-            Happened::AheadOfCopy
+            panic!("{name}: {position:?} was seen, and this shard is told to be at {now:?}");
         } else {
             let channel = &self.broker.channels[name];
             let Offset(missed) = position.offset.next();

@@ -1,0 +1,142 @@
+//! How connections come and go: accepted, closed for a reason, hung up on, given up, let go.
+
+use crate::http_head;
+use crate::refusal::Refusal;
+use crate::websocket;
+
+use super::connection::{Connection, Phase};
+use super::slab::Key;
+use super::{Outside, Shard};
+
+impl Shard {
+    /// A connection has come.
+    ///
+    /// # Errors
+    /// The HTTP answer with which it is to be sent away: the shard is full or stopping.
+    pub fn accept(&mut self) -> Result<Key, Vec<u8>> {
+        if self.draining {
+            return Err(http_head::refusal_answer(Refusal::ShuttingDown));
+        }
+        if self.connections.len() >= self.rules.limits.connections_per_shard_max as usize {
+            self.counters.refused += 1;
+            return Err(http_head::refusal_answer(Refusal::TooManyConnections));
+        }
+        let key = self.connections.insert(Connection::new(self.ticks));
+        self.schedule(key);
+        Ok(key)
+    }
+
+    /// The other end has gone, or the connection failed.
+    pub fn ended(&mut self, key: Key, outside: &mut impl Outside) {
+        self.forget(key, outside);
+        self.kill(key, outside);
+    }
+
+    /// Whether a connection has been given up.
+    #[must_use]
+    pub fn is_dead(&self, key: Key) -> bool {
+        self.connections.get(key).is_none_or(|connection| connection.phase == Phase::Dead)
+    }
+
+    /// A connection that has been given up: the caller closes its socket, waits until nothing of
+    /// it is in flight, and calls [`Shard::release`].
+    pub fn take_dead(&mut self) -> Option<Key> {
+        self.dead.pop()
+    }
+
+    /// Nothing of the connection is in flight any more.
+    pub fn release(&mut self, key: Key) {
+        self.connections.remove(key);
+    }
+
+    /// Begins to stop: every connection is told when to come back.
+    pub fn drain(&mut self, outside: &mut impl Outside) {
+        self.draining = true;
+        for key in self.connections.keys() {
+            match self.connections.get(key).map(|connection| connection.phase) {
+                Some(Phase::Head) => self.refuse_head(key, Refusal::ShuttingDown),
+                Some(Phase::Open) => self.close(key, Refusal::ShuttingDown, outside),
+                _ => {}
+            }
+        }
+    }
+
+    /// Closes a connection for a reason, by a close frame.
+    pub(super) fn close(&mut self, key: Key, refusal: Refusal, outside: &mut impl Outside) {
+        let spread = u128::from(self.rules.limits.retry_spread_ms.max(1));
+        let reason = match refusal {
+            Refusal::ShuttingDown => {
+                format!("{} retry_after_ms={}", refusal.code(), outside.random() % spread)
+            }
+            _ => refusal.code().into(),
+        };
+        self.forget(key, outside);
+        let now = self.ticks;
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.phase != Phase::Open {
+            return;
+        }
+        let control = connection.control();
+        if refusal == Refusal::SlowReader {
+            control.clear();
+        }
+        websocket::close_frame(refusal.row().close.unwrap_or(websocket::CLOSE_NORMAL), &reason, control);
+        connection.phase = Phase::Closing { hang_up: false };
+        connection.since = now;
+        self.make_ready(key);
+        self.schedule(key);
+    }
+
+    /// Sends an HTTP answer and hangs up.
+    pub(super) fn last_words(&mut self, key: Key, answer: &[u8]) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.control().extend_from_slice(answer);
+        connection.phase = Phase::Closing { hang_up: true };
+        connection.since = self.ticks;
+        self.make_ready(key);
+        self.schedule(key);
+    }
+
+    pub(super) fn refuse_head(&mut self, key: Key, refusal: Refusal) {
+        self.last_words(key, &http_head::refusal_answer(refusal));
+    }
+
+    /// Takes a connection out of its channels and its room.
+    pub(super) fn forget(&mut self, key: Key, outside: &mut impl Outside) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.input = None;
+        for subscription in std::mem::take(&mut connection.subscriptions) {
+            self.remove_subscriber(subscription.channel, subscription.slot);
+        }
+        let room = self.connections.get(key).and_then(|c| c.talk.as_deref()).and_then(|t| t.session.room());
+        if let Some(room) = room.cloned() {
+            self.leave(key, room, outside);
+        }
+        let talk = self.connections.get_mut(key).and_then(|connection| connection.talk.take());
+        for item in talk.into_iter().flat_map(|talk| talk.pending).flat_map(|pending| pending.items) {
+            self.let_go_of_channel(item.channel);
+        }
+    }
+
+    pub(super) fn kill(&mut self, key: Key, outside: &mut impl Outside) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.phase == Phase::Dead {
+            return;
+        }
+        connection.phase = Phase::Dead;
+        connection.control = None;
+        connection.input = None;
+        self.forget(key, outside);
+        self.dead.push(key);
+    }
+
+    /// A connection that may have become idle: its time begins.
+    pub(super) fn note_idle(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && connection.is_idle()
+        {
+            connection.since = self.ticks;
+            self.schedule(key);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Starts worker and dispatcher as the settings say, and stops them in order when told to.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use chatup_broker::contract::BrokerGone;
@@ -57,12 +57,13 @@ pub fn all_in_one(
     printed: &Printed,
 ) -> Result<(), RunError> {
     in_order(config, |broker| async move {
-        let (worker, failures) = start_worker(config, verifier, &broker, Some(&config.dispatcher))?;
+        // First the dispatcher's address: the worker lets the pages of that origin in.
+        let (listener, url) = listen(config).await?;
+        let (worker, failures) = start_worker(config, verifier, &broker, Some(&url))?;
         let host = worker.host().to_owned();
-        let result =
-            serve(config, verifier, demo_tokens, &broker, failures, |url| printed.print(url, &host)).await;
-        worker.stop();
-        result
+        let router = dispatcher_router(config, verifier, demo_tokens, &broker, &listener, &[&url, &host])?;
+        printed.print(&url, &host)?;
+        serve(listener, router, failures, || worker.stop()).await
     })
 }
 
@@ -89,11 +90,10 @@ pub fn dispatcher(config: &Config, verifier: &Arc<Verifier>) -> Result<(), RunEr
     alone("dispatcher");
     in_order(config, |broker| async move {
         let (_keep, failures) = mpsc::unbounded_channel();
-        serve(config, verifier, None, &broker, failures, |url| {
-            println!("ChatUp dispatcher: {url}/");
-            Ok(())
-        })
-        .await
+        let (listener, url) = listen(config).await?;
+        let router = dispatcher_router(config, verifier, None, &broker, &listener, &[&url])?;
+        println!("ChatUp dispatcher: {url}/");
+        serve(listener, router, failures, || {}).await
     })
 }
 
@@ -127,11 +127,11 @@ fn start_worker(
     config: &Config,
     verifier: &Arc<Verifier>,
     broker: &BrokerHandle,
-    page_from: Option<&config::tables::Dispatcher>,
+    page: Option<&str>,
 ) -> Result<(Worker, Failures), RunError> {
     let own = &config.worker;
-    let page =
-        page_from.map(|dispatcher| chatup_worker::worker::default_url(dispatcher.listen, dispatcher.port));
+    let announced = Some(own.announce_url.as_str()).filter(|url| !url.is_empty());
+    let known: Vec<&str> = page.into_iter().chain(announced).collect();
     let settings = chatup_worker::Settings {
         listen: own.listen,
         port: own.port,
@@ -139,7 +139,7 @@ fn start_worker(
             .then(|| own.announce_url.trim_end_matches('/').to_owned()),
         shards: own.shards,
         cores: own.cores.clone(),
-        origins: origins(&own.origins, page.as_deref())?,
+        origins: origins(&own.origins, &known)?,
         verifier: Arc::clone(verifier),
         limits: config.limits.clone(),
         anonymous_subscribe: own.anonymous_subscribe,
@@ -160,42 +160,62 @@ fn start_worker(
     Ok((worker, failures))
 }
 
-/// The configured origins; without any, this machine's own names and the page's own address.
-fn origins(patterns: &[String], page: Option<&str>) -> Result<Origins, OriginError> {
+/// The configured origins; without any, this machine's own names and the hosts of these URLs, on
+/// any port.
+fn origins(patterns: &[String], known: &[&str]) -> Result<Origins, OriginError> {
     if !patterns.is_empty() {
         return Origins::parse(patterns.iter().map(String::as_str));
     }
-    match page {
-        Some(page) => Origins::loopback().and(page),
-        None => Ok(Origins::loopback()),
-    }
+    known.iter().try_fold(Origins::loopback(), |origins, url| {
+        let authority = url.split_once("://").map_or(*url, |(_, rest)| rest).trim_end_matches('/');
+        // What is behind the last colon is a port, unless it is inside an IPv6 address.
+        let host = authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(authority, |(h, _)| h);
+        origins.and(&format!("http://{host}:*"))?.and(&format!("https://{host}:*"))
+    })
 }
 
-async fn serve(
+/// The dispatcher's listener, and the URL under which this machine reaches it.
+async fn listen(config: &Config) -> Result<(TcpListener, String), RunError> {
+    let wanted = SocketAddr::new(config.dispatcher.listen, config.dispatcher.port);
+    let listener = TcpListener::bind(wanted).await.map_err(|error| RunError::Listen(wanted, error))?;
+    let mut address = listener.local_addr()?;
+    if address.ip().is_unspecified() {
+        // Listening on all addresses is no address to open.
+        address.set_ip(if address.is_ipv6() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() });
+    }
+    Ok((listener, format!("http://{address}")))
+}
+
+fn dispatcher_router(
     config: &Config,
     verifier: &Arc<Verifier>,
     demo_tokens: Option<DemoTokens>,
     broker: &BrokerHandle,
-    failures: Failures,
-    ready: impl FnOnce(&str) -> io::Result<()>,
-) -> Result<(), RunError> {
+    listener: &TcpListener,
+    known: &[&str],
+) -> Result<axum::Router, RunError> {
     let own = &config.dispatcher;
-    let wanted = SocketAddr::new(own.listen, own.port);
-    let listener = TcpListener::bind(wanted).await.map_err(|error| RunError::Listen(wanted, error))?;
-    let address = listener.local_addr()?;
-    let url = format!("http://{address}");
-    if demo_tokens.is_some() && !address.ip().is_loopback() {
+    let loopback = listener.local_addr()?.ip().is_loopback();
+    if demo_tokens.is_some() && !loopback {
         tracing::warn!("the dispatcher is not on a loopback address: the page hands out no demo tokens");
     }
     let settings = chatup_dispatcher::Settings {
-        origins: origins(&own.origins, Some(&url))?,
+        origins: origins(&own.origins, known)?,
         demo_page: own.demo_page,
         history_messages_max: config.history.size as usize,
-        demo_tokens: demo_tokens.filter(|_| address.ip().is_loopback()),
+        demo_tokens: demo_tokens.filter(|_| loopback),
         connect_sources: "*".into(),
     };
-    let router = Dispatcher::new(settings, broker, Arc::clone(verifier))?.router();
-    ready(&url)?;
+    Ok(Dispatcher::new(settings, broker, Arc::clone(verifier))?.router())
+}
+
+/// Serves until told to stop; then stops the dispatcher and the rest at the same time.
+async fn serve(
+    listener: TcpListener,
+    router: axum::Router,
+    failures: Failures,
+    stop_rest: impl FnOnce() + Send + 'static,
+) -> Result<(), RunError> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = chatup_dispatcher::serve(listener, router, async move {
         let _ = stopped.await;
@@ -204,7 +224,8 @@ async fn serve(
         let result = until_told(failures).await;
         // The server has ended already if nobody listens.
         let _ = stop.send(());
-        result
+        let rest = tokio::task::spawn_blocking(stop_rest).await;
+        result.and(rest.map_err(|error| RunError::Io(io::Error::other(error))))
     };
     let (served, told) = tokio::join!(server, told);
     told.and(served.map_err(RunError::Io))
@@ -226,4 +247,30 @@ async fn until_told(mut failures: Failures) -> Result<(), RunError> {
     }
     tracing::info!("stopping");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_configured_origins_the_known_hosts_pages_are_let_in() {
+        let known = ["http://192.0.2.2:8000", "https://chat.example.org", "http://[2001:db8::1]:42633"];
+        let table = [
+            ("http://localhost:1", true),
+            ("http://192.0.2.2:8000", true),
+            ("http://192.0.2.2", true),
+            ("https://chat.example.org", true),
+            ("https://chat.example.org:8443", true),
+            ("http://[2001:db8::1]:80", true),
+            ("http://192.0.2.3", false),
+            ("https://chat.example.org.evil.example", false),
+        ];
+        let origins = origins(&[], &known).unwrap();
+        for (origin, allowed) in table {
+            assert_eq!(origins.allows(origin), allowed, "{origin}");
+        }
+        let configured = super::origins(&["https://a.example".into()], &known).unwrap();
+        assert!(!configured.allows("http://localhost:1"));
+    }
 }

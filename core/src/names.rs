@@ -25,6 +25,9 @@ pub enum NameError {
     /// A character that such a name may not hold.
     #[error("holds a character that is not allowed: {0:?}")]
     Character(char),
+    /// White space at its beginning or end, or nothing that can be seen.
+    #[error("begins or ends with white space, or has nothing to be seen")]
+    Blank,
     /// A word that means something else.
     #[error("is a reserved word")]
     Reserved,
@@ -58,6 +61,23 @@ fn check_text(name: &str, bytes_max: usize) -> Result<(), NameError> {
         Some(character) => Err(NameError::Character(character)),
         None => Ok(()),
     }
+}
+
+/// Characters that show nothing and change how others are shown: a name made of them, or with them,
+/// passes for another. The joiners (U+200C, U+200D) are letters' business in some scripts and stay.
+fn is_deceptive(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{2028}' | '\u{2029}')
+}
+
+fn check_user(name: &str) -> Result<(), NameError> {
+    check_text(name, USER_NAME_BYTES_MAX)?;
+    if let Some(character) = name.chars().find(|c| is_deceptive(*c)) {
+        return Err(NameError::Character(character));
+    }
+    let seen = name.chars().any(|c| !c.is_whitespace() && c != '\u{200c}' && c != '\u{200d}');
+    if seen && name.trim() == name { Ok(()) } else { Err(NameError::Blank) }
 }
 
 macro_rules! name_type {
@@ -120,9 +140,10 @@ name_type!(
     |name| check_path_name(name, CHANNEL_NAME_BYTES_MAX)
 );
 name_type!(
-    /// A user, as `_public.name` says: 1 to 64 bytes without control characters. Bans match it.
+    /// A user, as `_public.name` says: 1 to 64 bytes that can be seen, without control characters,
+    /// without white space around. Bans match it.
     UserName,
-    |name| check_text(name, USER_NAME_BYTES_MAX)
+    check_user
 );
 name_type!(
     /// A key under which one publication is made at most once: 1 to 64 bytes.
@@ -222,9 +243,22 @@ mod tests {
 
     #[test]
     fn user_names_may_hold_spaces_but_no_control_characters() {
-        assert!(UserName::new("Test 1").is_ok());
-        assert_eq!(UserName::new("a\u{7}"), Err(NameError::Character('\u{7}')));
-        assert_eq!(UserName::new(""), Err(NameError::Empty));
+        let table = [
+            ("Test 1", Ok(())),
+            ("Zoë", Ok(())),
+            ("می\u{200c}خواهم", Ok(())),
+            ("👩\u{200d}🚀", Ok(())),
+            ("", Err(NameError::Empty)),
+            ("a\u{7}", Err(NameError::Character('\u{7}'))),
+            ("Ada\u{200b}", Err(NameError::Character('\u{200b}'))),
+            ("Ada\u{202e}", Err(NameError::Character('\u{202e}'))),
+            (" Ada", Err(NameError::Blank)),
+            ("Ada\u{a0}", Err(NameError::Blank)),
+            ("\u{200d}", Err(NameError::Blank)),
+        ];
+        for (name, expected) in table {
+            assert_eq!(UserName::new(name).map(|_| ()), expected, "{name:?}");
+        }
     }
 
     #[test]

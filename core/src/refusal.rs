@@ -47,7 +47,7 @@ macro_rules! refusals {
 
 refusals! {
     // Calls.
-    BadJson "bad_json" None, Some(400), false, "This is not a JSON object.";
+    BadJson "bad_json" None, Some(400), false, "This is not a well-formed JSON object.";
     MissingId "missing_id" None, None, false, "A call needs an id: an integer from 0 to 9007199254740991.";
     UnknownCall "unknown_call" None, None, false, "There is no such call.";
     BadField "bad_field" None, Some(400), false, "A field of the call is missing or of the wrong type.";
@@ -90,7 +90,7 @@ refusals! {
     SlowSubscriber "slow_subscriber" Some(4002), None, true, "Messages were read too slowly.";
     SlowReader "slow_reader" Some(4003), None, false, "Answers were not read.";
     // HTTP.
-    BadRequest "bad_request" None, Some(400), false, "This is not an HTTP request.";
+    BadRequest "bad_request" None, Some(400), false, "This request cannot be understood.";
     ForbiddenOrigin "forbidden_origin" None, Some(403), false, "Pages of this origin are not let in.";
     ForbiddenAddress "forbidden_address" None, Some(403), false, "This address may not read that.";
     NotFound "not_found" None, Some(404), false, "There is nothing here.";

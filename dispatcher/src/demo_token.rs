@@ -1,4 +1,5 @@
 //! `POST /demo/token` with `{"name"}`: a token for whoever asks, for trying the product out.
+//! `GET` says, by 204, that there are such tokens here.
 //!
 //! Pages elsewhere must not get one out of a visitor's browser. Those say where they are from
 //! (`Origin`); a page that has had its own name point here (DNS rebinding) says its name in `Host`,
@@ -11,11 +12,11 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, post};
+use axum::routing::{MethodRouter, get};
 use chatup_core::http_head::Origins;
 use chatup_core::names::UserName;
 use chatup_core::refusal::{Refusal, Refused};
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -35,7 +36,7 @@ struct Wish<'a> {
 /// The route.
 pub(crate) fn route(tokens: &DemoTokens) -> MethodRouter<Arc<App>> {
     let tokens = Arc::clone(tokens);
-    post(async move |State(app): State<Arc<App>>, headers: HeaderMap, body: Body| {
+    get(async || StatusCode::NO_CONTENT).post(async move |State(app): State<Arc<App>>, headers: HeaderMap, body: Body| {
         answer(&app, &tokens, &headers, body).await
     })
 }

@@ -68,7 +68,7 @@ fn a_second_one_on_the_same_port_is_refused_in_one_line() {
 /// of util-linux, which every Debian has.
 #[test]
 fn a_host_that_locks_too_little_memory_or_has_too_few_descriptors_is_told_so() {
-    let table: [(&[&str], &str); 2] = [
+    let table: [(&[&str], &str); 3] = [
         (&["prlimit", "--nofile=256:256"], "set ulimit -n"),
         (
             &[
@@ -77,6 +77,17 @@ fn a_host_that_locks_too_little_memory_or_has_too_few_descriptors_is_told_so() {
                 "setpriv",
                 "--bounding-set=-ipc_lock",
                 "--inh-caps=-ipc_lock",
+            ],
+            "set ulimit -l",
+        ),
+        // Root in a container: it may lock anything, but glommio looks at the limit all the same.
+        (
+            &[
+                "prlimit",
+                "--memlock=65536:65536",
+                "setpriv",
+                "--bounding-set=-sys_resource",
+                "--inh-caps=-sys_resource",
             ],
             "set ulimit -l",
         ),

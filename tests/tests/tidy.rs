@@ -61,7 +61,8 @@ fn without_tests(text: &str) -> &str {
 fn crates_depend_in_one_direction() {
     for (name, allowed) in MAY_USE {
         let manifest: toml::Table = read(&root().join(name).join("Cargo.toml")).parse().expect("TOML");
-        for section in ["dependencies", "dev-dependencies"] {
+        assert!(manifest.get("target").is_none(), "{name}: rules for one target hide dependencies");
+        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
             let Some(dependencies) = manifest.get(section).and_then(toml::Value::as_table) else { continue };
             for dependency in dependencies.keys().filter(|dependency| dependency.starts_with("chatup-")) {
                 assert!(allowed.contains(&dependency.as_str()), "{name} may not use {dependency}");
@@ -73,6 +74,20 @@ fn crates_depend_in_one_direction() {
     for member in members {
         let member = member.as_str().expect("a name");
         assert!(MAY_USE.iter().any(|(name, _)| *name == member), "{member} has no rule here");
+    }
+}
+
+/// What core may use of others': each reads what it is given and nothing else.
+const CORE_MAY_USE: &[&str] = &[
+    "base64", "http", "httparse", "jsonwebtoken", "serde", "serde_json", "simd-json", "smallvec", "thiserror",
+    "tungstenite", "uuid", "x509-parser",
+];
+
+#[test]
+fn core_uses_only_what_does_no_io() {
+    let manifest: toml::Table = read(&root().join("core/Cargo.toml")).parse().expect("TOML");
+    for dependency in manifest["dependencies"].as_table().expect("a table").keys() {
+        assert!(CORE_MAY_USE.contains(&dependency.as_str()), "core may not use {dependency}");
     }
 }
 
@@ -130,7 +145,7 @@ fn unsafe_code_lives_in_one_module() {
 
 #[test]
 fn files_are_short_and_begin_with_what_they_are_for() {
-    for path in files(&root(), &[".rs", ".ts", ".mjs"]) {
+    for path in files(&root(), &[".rs", ".ts", ".mjs", ".css", ".html"]) {
         let (text, place) = (read(&path), shown(&path));
         let lines = without_tests(&text).lines().count();
         assert!(
@@ -138,7 +153,11 @@ fn files_are_short_and_begin_with_what_they_are_for() {
             "{place} has {lines} lines before its tests: at most {FILE_LINES_MAX}"
         );
         let first = text.lines().find(|line| !line.is_empty() && !line.starts_with("#!")).unwrap_or("");
-        let heading = if place.ends_with(".rs") { first.starts_with("//!") } else { first.starts_with("/") };
+        let heading = match place.rsplit('.').next() {
+            Some("rs") => first.starts_with("//!"),
+            Some("html") => text.contains("<!--"),
+            _ => first.starts_with('/'),
+        };
         assert!(heading, "{place} does not begin with what it is for: {first:?}");
     }
 }

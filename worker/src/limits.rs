@@ -37,5 +37,7 @@ pub const GLOMMIO_PREEMPT_TIMER: Duration = Duration::from_secs(3_600);
 pub const GLOMMIO_IO_MEMORY_BYTES: usize = 64 * 1024;
 /// Locked memory that a shard's rings need, in bytes (glommio itself refuses to start with less).
 pub const LOCKED_BYTES_PER_SHARD: u64 = 1024 * 1024;
+/// Locked memory without which glommio refuses to start, in bytes, whatever the capabilities.
+pub const LOCKED_BYTES_MIN: u64 = 512 * 1024;
 /// Descriptors that a process needs besides its connections: rings, listeners, files.
 pub const DESCRIPTORS_RESERVED: u64 = 128;

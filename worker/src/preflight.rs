@@ -3,7 +3,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::limits::{DESCRIPTORS_RESERVED, LOCKED_BYTES_PER_SHARD};
+use crate::limits::{DESCRIPTORS_RESERVED, LOCKED_BYTES_MIN, LOCKED_BYTES_PER_SHARD};
 
 /// What the host does not allow.
 #[derive(Debug, thiserror::Error)]
@@ -57,15 +57,15 @@ pub fn check(shards: u16) -> Result<u64, PreflightError> {
         Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => {}
         Err(error) => return Err(PreflightError::RingTooOld(error)),
     }
-    let locked = getrlimit(Resource::Memlock).current.unwrap_or(u64::MAX);
+    let locked = raise_locked(LOCKED_BYTES_PER_SHARD * u64::from(shards));
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     check_locked(locked, may_lock_anything(&status), shards)?;
     check_descriptors(raise_descriptors())
 }
 
 fn check_locked(has: u64, unlimited: bool, shards: u16) -> Result<(), PreflightError> {
-    let needs = LOCKED_BYTES_PER_SHARD * u64::from(shards);
-    if unlimited || has >= needs {
+    let needs = if unlimited { LOCKED_BYTES_MIN } else { LOCKED_BYTES_PER_SHARD * u64::from(shards) };
+    if has >= needs {
         return Ok(());
     }
     Err(PreflightError::LockedMemory { has, needs, kib: needs / 1024, shards })
@@ -77,6 +77,20 @@ fn may_lock_anything(status: &str) -> bool {
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let bits = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
     bits & (1 << CAP_IPC_LOCK) != 0
+}
+
+/// Raises the limit of locked memory as far as is needed and allowed.
+fn raise_locked(needs: u64) -> u64 {
+    let limit = getrlimit(Resource::Memlock);
+    if limit.current.is_some_and(|current| current < needs) {
+        let maximum = limit.maximum.map(|maximum| maximum.max(needs));
+        // Only a privileged process may raise the hard limit; any may go up to it.
+        let privileged = setrlimit(Resource::Memlock, Rlimit { current: Some(needs), maximum });
+        if privileged.is_err() {
+            let _ = setrlimit(Resource::Memlock, Rlimit { current: limit.maximum, maximum: limit.maximum });
+        }
+    }
+    getrlimit(Resource::Memlock).current.unwrap_or(u64::MAX)
 }
 
 fn raise_descriptors() -> u64 {
@@ -102,7 +116,8 @@ mod tests {
             "only 65536 bytes of memory may be locked and 4 shards need 4194304: \
              set ulimit -l 4096 (LimitMEMLOCK=4194304 in a systemd unit), or start fewer shards"
         );
-        assert!(check_locked(65_536, true, 4).is_ok());
+        assert!(check_locked(65_536, true, 4).is_err(), "glommio looks at no capability");
+        assert!(check_locked(LOCKED_BYTES_MIN, true, 4).is_ok());
         assert!(check_locked(8 << 20, false, 8).is_ok());
         assert!(check_descriptors(100).unwrap_err().to_string().contains("ulimit -n"));
         assert_eq!(check_descriptors(20_000).unwrap(), 20_000 - DESCRIPTORS_RESERVED);

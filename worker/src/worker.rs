@@ -35,7 +35,7 @@ pub enum WorkerError {
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
     /// A core that this process may not use.
-    #[error("core {0} is not among those that this process may use ({1})")]
+    #[error("worker.cores: core {0} is not among those that this process may use: {1}")]
     NoSuchCore(u16, String),
     /// The broker has ended.
     #[error(transparent)]
@@ -127,6 +127,9 @@ impl Worker {
                 return Err(WorkerError::Shard(number, error));
             }
         }
+        // In the broker's queue before anything that is asked from now on: whoever is told that the
+        // worker is ready finds it there.
+        let _ = worker.broker.ask(Ticket(0), Operation::Heartbeat(worker.board.record()));
         Ok(worker)
     }
 
@@ -216,7 +219,9 @@ fn choose_cores(settings: &Settings) -> Result<Vec<CoreId>, WorkerError> {
     };
     let count = if settings.shards == 0 { chosen.len().max(1) } else { usize::from(settings.shards) };
     let unknown = [CoreId { id: 0 }];
-    // More shards than cores share them in turn: for trying things out, not for speed.
+    if count > chosen.len() {
+        tracing::warn!(shards = count, cores = chosen.len(), "shards share cores: good for trying out, not for speed");
+    }
     let cores = if chosen.is_empty() { &unknown[..] } else { &chosen[..] };
     Ok(cores.iter().copied().cycle().take(count).collect())
 }

@@ -1,7 +1,7 @@
 //! All decisions of one shard, without its sockets: connections, channels, calls, timers.
 //!
-//! The caller owns the input and output: it tells the time (`set_time`) and what has happened (`accept`, `received`, `sent`,
-//! `writable`, `ended`, `broker_event`, `shard_message`, `tick`), ends each turn with `end_turn`,
+//! The caller owns the input and output: it tells the time (`set_time`) and what has happened
+//! (`accept`, `received`, `sent`, `writable`, `ended`, `broker_event`, `shard_message`, `tick`), ends each turn with `end_turn`,
 //! and carries out what is asked of it (`take_ready` and `begin_send`, `take_dead`). Everything
 //! else that must leave goes through [`Outside`].
 

@@ -169,7 +169,8 @@ fn origins(patterns: &[String], known: &[&str]) -> Result<Origins, OriginError> 
     known.iter().try_fold(Origins::loopback(), |origins, url| {
         let authority = url.split_once("://").map_or(*url, |(_, rest)| rest).trim_end_matches('/');
         // What is behind the last colon is a port, unless it is inside an IPv6 address.
-        let host = authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(authority, |(h, _)| h);
+        let host =
+            authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(authority, |(h, _)| h);
         origins.and(&format!("http://{host}:*"))?.and(&format!("https://{host}:*"))
     })
 }
@@ -181,7 +182,11 @@ async fn listen(config: &Config) -> Result<(TcpListener, String), RunError> {
     let mut address = listener.local_addr()?;
     if address.ip().is_unspecified() {
         // Listening on all addresses is no address to open.
-        address.set_ip(if address.is_ipv6() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() });
+        address.set_ip(if address.is_ipv6() {
+            Ipv6Addr::LOCALHOST.into()
+        } else {
+            Ipv4Addr::LOCALHOST.into()
+        });
     }
     Ok((listener, format!("http://{address}")))
 }

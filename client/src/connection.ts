@@ -3,7 +3,7 @@
 // back by itself; whoever owns it opens the next one.
 
 import type { Environment, TimerId, WebSocketLike } from "./environment.ts";
-import { deferred, type Deferred } from "./environment.ts";
+import { deferred } from "./environment.ts";
 import { ChatUpError, connectionLost, LOCAL_CODE } from "./error.ts";
 import {
   FRAME_BYTES_MAX,
@@ -37,14 +37,20 @@ export interface ConnectionHandlers {
 }
 
 /** After these closes the client has a fault that trying again will not mend. */
-const CLOSES_FOR_GOOD: ReadonlySet<number> = new Set([1002, 1003, 1007, 1009]);
+const CLOSES_FOR_GOOD: ReadonlySet<number> = new Set([1002, 1003, 1007, 1009, 4003]);
 
 export function isForGood(end: ConnectionEnd): boolean {
   return CLOSES_FOR_GOOD.has(end.code);
 }
 
+/** What becomes of a call: exactly one of the two is called, once. */
+export interface AnswerHandlers {
+  resolve(ok: Record<string, unknown>): void;
+  reject(error: ChatUpError): void;
+}
+
 interface PendingCall {
-  readonly answer: Deferred<Record<string, unknown>>;
+  readonly answer: AnswerHandlers;
   readonly timer: TimerId | null;
 }
 
@@ -99,16 +105,30 @@ export class Connection {
     fields: Record<string, unknown>,
     timeout_ms: number | null,
   ): Promise<Record<string, unknown>> {
-    if (!this.open || this.#socket === null) return Promise.reject(connectionLost());
+    const answer = deferred<Record<string, unknown>>();
+    this.request(name, fields, timeout_ms, answer);
+    return answer.promise;
+  }
+
+  /**
+   * A call whose answer is handled before the next frame is: a promise's
+   * reaction may come only after several frames that arrived together.
+   */
+  request(
+    name: string,
+    fields: Record<string, unknown>,
+    timeout_ms: number | null,
+    answer: AnswerHandlers,
+  ): void {
+    if (!this.open || this.#socket === null) return answer.reject(connectionLost());
     const id = this.#nextCall++;
     const text = JSON.stringify({ id, call: name, ...fields });
     if (byteLength(text) > FRAME_BYTES_MAX) {
       // Sent, it would end the connection.
-      return Promise.reject(
+      return answer.reject(
         new ChatUpError(LOCAL_CODE.messageTooLong, "Too long to be sent", false),
       );
     }
-    const answer = deferred<Record<string, unknown>>();
     const timer =
       timeout_ms === null
         ? null
@@ -119,7 +139,6 @@ export class Connection {
     } catch {
       this.drop("could not send");
     }
-    return answer.promise;
   }
 
   /** Ends it properly, for good. */

@@ -1,5 +1,5 @@
 // Where this client is in one channel: drops what it has seen, notices what is
-// missing, and knows the position to come back with.
+// missing, and knows what to ask for when it comes back.
 
 import { parseEntry, type Entry, type Position, type Subscribed } from "./wire.ts";
 import { isRecord } from "./error.ts";
@@ -43,8 +43,15 @@ export class Cursor {
   #next = 1;
   /** Of the last message seen; null before the first where the server's words do not name one. */
   #position: Position | null = null;
+  /** The ids of the last messages seen, oldest first: as many as a history may repeat. */
+  readonly #seen = new Set<string>();
+  /** Up to this offset messages may be ones seen before, under other numbers. */
+  #repeatedTo = 0;
 
-  /** `history`: how many messages to ask for at first; 0 for none. */
+  /**
+   * `history`: how many of the last messages to ask for, at first and where the
+   * server cannot go on from the position; 0 for none.
+   */
   constructor(channel: string, history: number) {
     this.channel = channel;
     this.#history = history;
@@ -55,9 +62,11 @@ export class Cursor {
   }
 
   request(): SubscribeRequest {
-    if (this.#position !== null) return { channel: this.channel, position: this.#position };
-    if (this.#history > 0) return { channel: this.channel, history: this.#history };
-    return { channel: this.channel };
+    return {
+      channel: this.channel,
+      ...(this.#position === null ? {} : { position: this.#position }),
+      ...(this.#history === 0 ? {} : { history: this.#history }),
+    };
   }
 
   /** Takes a subscription's answer. */
@@ -83,7 +92,7 @@ export class Cursor {
       const current = offset + index;
       if (current < this.#next) continue;
       this.#next = current + 1;
-      this.#remember(current, value);
+      if (this.#remember(current, value)) continue;
       const entry = parseEntry(value);
       if (entry !== null) received.push({ offset: current, entry });
     }
@@ -109,16 +118,22 @@ export class Cursor {
   #begin(position: Position, next: number): void {
     this.#epoch = position.epoch;
     this.#next = next;
+    this.#repeatedTo = position.offset;
     // With history the first message lies before `position`, and the id of the
     // one before it is not known.
     this.#position = next === position.offset + 1 ? position : null;
   }
 
-  #remember(offset: number, value: unknown): void {
+  /** Whether the message was seen before, under another number. */
+  #remember(offset: number, value: unknown): boolean {
     const id = isRecord(value) ? value["i"] : undefined;
     // Without an id it is no position; the one before is still good.
-    if (typeof id !== "string" || id === "") return;
+    if (typeof id !== "string" || id === "") return false;
     this.#position = { epoch: this.#epoch, offset, id };
+    const known = this.#seen.delete(id);
+    this.#seen.add(id);
+    if (this.#seen.size > this.#history) this.#seen.delete(this.#seen.values().next().value!);
+    return known && offset <= this.#repeatedTo;
   }
 
   #skipTo(offset: number, reason: GapReason): Gap {

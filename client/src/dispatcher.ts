@@ -35,6 +35,8 @@ export class Dispatcher {
   readonly #environment: Environment;
   readonly #base: string;
   readonly #room: string;
+  /** Gives up each request that is under way. */
+  readonly #underWay = new Set<() => void>();
 
   /** `base` without a slash at its end. */
   constructor(environment: Environment, base: string, room: string) {
@@ -67,10 +69,20 @@ export class Dispatcher {
     return { ...counts, limit, skip, clients: clients.map(parseUser) };
   }
 
+  /** Gives up every request that is under way; nobody waits for it any more. */
+  abandon(): void {
+    for (const giveUp of [...this.#underWay]) giveUp();
+  }
+
   /** One request with its time limit, which covers the body, too. */
   async #ask(path: string, request: RequestLike): Promise<Record<string, unknown>> {
     const abort = new AbortController();
     const timer = this.#environment.setTimeout(() => abort.abort(), DISPATCHER_TIMEOUT_MS);
+    const giveUp = (): void => {
+      this.#environment.clearTimeout(timer);
+      abort.abort();
+    };
+    this.#underWay.add(giveUp);
     let response: ResponseLike;
     let body: unknown = null;
     try {
@@ -81,6 +93,7 @@ export class Dispatcher {
       throw new ChatUpError(LOCAL_CODE.dispatcherError, `The dispatcher did not answer: ${why}`, true);
     } finally {
       this.#environment.clearTimeout(timer);
+      this.#underWay.delete(giveUp);
     }
     if (response.status === 418) {
       throw new ChatUpError(LOCAL_CODE.noWorker, "No workers available", true);

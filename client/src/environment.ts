@@ -1,5 +1,5 @@
-// What the library takes from the world around it: sockets, HTTP, time and
-// randomness. A test hands in its own; a page gets the browser's.
+// What the library takes from the world around it: sockets, HTTP, time,
+// randomness, and word that the network is back. A test hands in its own; a page gets the browser's.
 
 /** The part of a WebSocket that is used. The browser's own fits. */
 export interface WebSocketLike {
@@ -36,6 +36,8 @@ export interface Environment {
   now_ms(): number;
   /** Evenly distributed in [0, 1). */
   random(): number;
+  /** Calls `run` whenever the network has come back; answers with a function that ends that. */
+  onOnline(run: () => void): () => void;
 }
 
 /** The browser's (or Node's) own. */
@@ -47,6 +49,12 @@ export function browserEnvironment(): Environment {
     clearTimeout: (id) => clearTimeout(id as ReturnType<typeof setTimeout>),
     now_ms: () => performance.now(),
     random: () => Math.random(),
+    onOnline: (run) => {
+      // Only a window or a worker tells of it; elsewhere the wait just takes its time.
+      if (typeof globalThis.addEventListener !== "function") return () => undefined;
+      addEventListener("online", run);
+      return () => removeEventListener("online", run);
+    },
   };
 }
 

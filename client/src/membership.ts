@@ -1,5 +1,5 @@
 // Who this client is: keeps the token, and makes the user a member of the room
-// on each connection (auth, then join). Knows nothing of how connections come.
+// on each connection (auth, then join once the room is received). Knows nothing of how connections come.
 
 import { backoffDelayMs } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
@@ -21,6 +21,8 @@ export type MembershipState =
 
 export interface MembershipHandlers {
   changed(): void;
+  /** Resolves once the room is received on this connection, so that one's own join is seen. */
+  received(connection: Connection): Promise<void>;
   /** The user is a member on this connection. */
   joined(connection: Connection): void;
   banned(ttl_s: number): void;
@@ -81,8 +83,8 @@ export class Membership {
     this.#waiting = deferred<User>();
     const { promise } = this.#waiting;
     // A member that renews its token stays one meanwhile.
-    if (this.#state !== "joined") this.#set("pending", null);
-    if (this.#connection !== null) void this.#identify(this.#connection);
+    const stillWanted = this.#state === "joined" || this.#set("pending", null);
+    if (stillWanted && this.#connection !== null) void this.#identify(this.#connection);
     return promise;
   }
 
@@ -135,9 +137,12 @@ export class Membership {
       const auth = await connection.call("auth", { token: this.#jwt }, SETUP_TIMEOUT_MS);
       if (!isCurrent()) return;
       const user = parseUser(auth["user"]);
+      await this.#handlers.received(connection);
+      if (!isCurrent()) return;
       const join = await connection.call("join", { room: this.#room }, SETUP_TIMEOUT_MS);
       if (!isCurrent()) return;
       this.#joined(connection, user);
+      if (!isCurrent()) return;
       const ttl_s = parseBanSeconds(join["banned"]);
       if (ttl_s !== null) this.#handlers.banned(ttl_s);
     } catch (error) {
@@ -149,7 +154,7 @@ export class Membership {
   #joined(connection: Connection, user: User): void {
     this.#failures = 0;
     this.#user = user;
-    this.#set("joined", null);
+    if (!this.#set("joined", null)) return;
     this.#waiting?.resolve(user);
     this.#waiting = null;
     this.#handlers.joined(connection);
@@ -165,15 +170,15 @@ export class Membership {
     }
     if (error.retry) {
       this.#failures += 1;
-      this.#set("failing", error);
       this.#clearRetry();
+      if (!this.#set("failing", error)) return;
       this.#retryTimer = this.#environment.setTimeout(
         () => void this.#identify(connection),
         backoffDelayMs(this.#failures, this.#environment.random),
       );
       return;
     }
-    this.#set("refused", error);
+    if (!this.#set("refused", error)) return;
     this.#waiting?.reject(error);
     this.#waiting = null;
     this.#handlers.left(error);
@@ -192,9 +197,12 @@ export class Membership {
     this.#retryTimer = null;
   }
 
-  #set(state: MembershipState, error: ChatUpError | null): void {
+  /** Whether it still holds after the handlers heard of it: one may close, or become somebody else. */
+  #set(state: MembershipState, error: ChatUpError | null): boolean {
+    const generation = this.#generation;
     this.#state = state;
     this.#error = error;
     this.#handlers.changed();
+    return generation === this.#generation;
   }
 }

@@ -6,17 +6,18 @@ import { RetryPolicy, retryHintMs } from "./backoff.ts";
 import { checkConfiguration, type ChatUpConfiguration, type CheckedConfiguration } from "./configuration.ts";
 import { Connection, isForGood, type ConnectionEnd, type Push } from "./connection.ts";
 import { CountRefresher } from "./counts.ts";
-import { Cursor, type Gap, type Received } from "./cursor.ts";
+import type { Gap, Received } from "./cursor.ts";
 import { Dispatcher, type UsersPage, type Worker } from "./dispatcher.ts";
 import { deferred, type TimerId } from "./environment.ts";
-import { asChatUpError, ChatUpError, isConnectionLost, LOCAL_CODE } from "./error.ts";
-import { SETUP_TIMEOUT_MS, STABLE_AFTER_MS, USERS_LIMIT_DEFAULT } from "./limits.ts";
+import { asChatUpError, ChatUpError, LOCAL_CODE } from "./error.ts";
+import { STABLE_AFTER_MS, USERS_LIMIT_DEFAULT } from "./limits.ts";
 import { Listeners, type Unsubscribe } from "./listeners.ts";
 import { Membership } from "./membership.ts";
 import { eventsChannel, messagesChannel } from "./names.ts";
 import { Outbox, type SayReceipt } from "./outbox.ts";
 import type { Ban, Source, Stats, Status, UserCounts } from "./status.ts";
-import { parseSubscribed, type ChatEvent, type Message, type User } from "./wire.ts";
+import { Subscription } from "./subscription.ts";
+import type { ChatEvent, Message, User } from "./wire.ts";
 
 export class ChatUpProtocol {
   readonly stats: Stats = { msgSent: 0, msgReceived: 0, latency: null, pubCount: 0, subCount: 0 };
@@ -24,7 +25,7 @@ export class ChatUpProtocol {
   readonly #conf: CheckedConfiguration;
   readonly #dispatcher: Dispatcher;
   readonly #retry: RetryPolicy;
-  readonly #cursors = new Map<string, Cursor>();
+  readonly #subscription: Subscription;
   readonly #membership: Membership;
   readonly #outbox: Outbox;
   readonly #counts: CountRefresher;
@@ -37,7 +38,6 @@ export class ChatUpProtocol {
   readonly #onGap = new Listeners<[Gap]>();
   #status: Status = "disconnected";
   #connection: Connection | null = null;
-  #subscribed = false;
   #started = false;
   /** Why nothing happens any more. */
   #finished: ChatUpError | null = null;
@@ -48,9 +48,16 @@ export class ChatUpProtocol {
   constructor(conf: ChatUpConfiguration) {
     this.#conf = checkConfiguration(conf);
     const { environment, dispatcher, room, channels, history, countRefresh_ms, jwt } = this.#conf;
-    for (const channel of channels) {
-      this.#cursors.set(channel, new Cursor(channel, channel === messagesChannel(room) ? history : 0));
-    }
+    this.#subscription = new Subscription(
+      channels,
+      { channel: messagesChannel(room), count: history },
+      {
+        receiving: () => this.#receiving(),
+        refused: (connection, error) => this.#subscribeRefused(connection, error),
+        missing: (gap) => this.#onGap.emit(gap),
+        received: (channel, received) => this.#deliver(channel, received),
+      },
+    );
     this.#dispatcher = new Dispatcher(environment, dispatcher, room);
     this.#retry = new RetryPolicy(environment.random);
     this.#outbox = new Outbox(environment, () => {
@@ -61,7 +68,8 @@ export class ChatUpProtocol {
     );
     this.#membership = new Membership(environment, room, jwt, {
       changed: () => this.#showMembership(),
-      joined: (connection) => this.#joined(connection),
+      received: (connection) => this.#subscription.settled(connection),
+      joined: (connection) => this.#outbox.start(connection),
       banned: (ttl_s) => this.#onBan.emit({ room, ttl_s }),
       left: (error) => {
         this.#outbox.pause();
@@ -74,6 +82,11 @@ export class ChatUpProtocol {
 
   get status(): Status {
     return this.#status;
+  }
+
+  /** Whether the room's messages arrive now. */
+  get receiving(): boolean {
+    return this.#subscription.receiving;
   }
 
   get room(): string {
@@ -157,24 +170,29 @@ export class ChatUpProtocol {
 
   /** Ends everything, for good. What was said and not acknowledged is rejected. */
   close(): void {
-    this.#finish(new ChatUpError(LOCAL_CODE.closed, "The chat was closed", false), "disconnected");
+    this.#finish(new ChatUpError(LOCAL_CODE.closed, "The chat was closed", false));
+  }
+
+  // Handlers may call anything, `close` included: after whatever tells them
+  // something, look again whether it is all over.
+
+  get #over(): boolean {
+    return this.#finished !== null;
   }
 
   /** One connection after another, until there is an end for good. */
   async #run(): Promise<void> {
     let leaving = false;
-    while (this.#finished === null) {
+    while (!this.#over) {
       const excluded = this.#retry.excludedWorker;
       this.#setStatus(excluded !== null || leaving ? "workerSwitch" : "gettingWorker");
+      if (this.#over) return;
       const worker = await this.#findWorker(excluded);
-      if (this.#finished !== null) return;
+      if (this.#over) return;
       const end = worker === null ? null : await this.#serve(worker);
-      if (this.#finished !== null) return;
+      if (this.#over) return;
       if (end?.renew === true) continue;
-      if (end !== null && isForGood(end)) {
-        this.#finish(connectionRefused(end), "subConnectError");
-        return;
-      }
+      if (end !== null && isForGood(end)) return this.#finish(connectionRefused(end));
       // With 1001 the worker goes away as planned; the dispatcher knows of it.
       leaving = end?.code === 1001;
       if (end !== null) this.#setStatus(leaving ? "workerSwitch" : "subConnectError");
@@ -185,24 +203,25 @@ export class ChatUpProtocol {
   async #findWorker(excluded: string | null): Promise<Worker | null> {
     try {
       const worker = await this.#dispatcher.join(excluded);
-      if (worker.counts !== null && this.#finished === null) this.#counted(worker.counts);
+      if (worker.counts !== null && !this.#over) this.#counted(worker.counts);
       return worker;
     } catch (error) {
       const none = asChatUpError(error).code === LOCAL_CODE.noWorker;
       if (none) this.#retry.noWorker();
       else this.#retry.dispatcherFailed();
-      if (this.#finished === null) this.#setStatus(none ? "noWorker" : "dispatcherError");
+      this.#setStatus(none ? "noWorker" : "dispatcherError");
       return null;
     }
   }
 
-  /** Holds one connection until it ends. */
-  async #serve(worker: Worker): Promise<ConnectionEnd> {
+  /** Holds one connection until it ends; null where none was begun. */
+  async #serve(worker: Worker): Promise<ConnectionEnd | null> {
     this.#setStatus("connecting");
+    if (this.#over) return null;
     const connection = new Connection(this.#conf.environment, worker.url, {
       opened: () => {
         this.#membership.connected(connection);
-        void this.#subscribe(connection);
+        this.#subscription.begin(connection);
       },
       pushed: (push) => this.#pushed(push),
       latency: (latency_ms) => {
@@ -212,7 +231,7 @@ export class ChatUpProtocol {
     this.#connection = connection;
     const end = await connection.ended;
     this.#connection = null;
-    this.#subscribed = false;
+    this.#subscription.end();
     this.#clearStable();
     this.#counts.stop();
     this.#outbox.pause();
@@ -222,28 +241,12 @@ export class ChatUpProtocol {
     return end;
   }
 
-  async #subscribe(connection: Connection): Promise<void> {
-    const requests = [...this.#cursors.values()].map((cursor) => cursor.request());
-    try {
-      const ok = await connection.call("subscribe", { channels: requests }, SETUP_TIMEOUT_MS);
-      const answers = parseSubscribed(ok, requests.map((request) => request.channel));
-      if (answers === null) return connection.drop("a subscription's answer makes no sense");
-      // Of each answer first, so that no handler sees half of a subscription.
-      const gaps = answers.map((answer) => this.#cursors.get(answer.channel)?.subscribed(answer));
-      this.#nowSubscribed();
-      for (const gap of gaps) if (gap) this.#onGap.emit(gap);
-    } catch (error) {
-      if (!isConnectionLost(error)) this.#subscribeRefused(connection, asChatUpError(error));
-    }
-  }
-
-  #nowSubscribed(): void {
-    this.#subscribed = true;
+  #receiving(): void {
     this.#clearStable();
     this.#stableTimer = this.#conf.environment.setTimeout(() => this.#retry.stable(), STABLE_AFTER_MS);
     this.#counts.start();
-    this.#ready.resolve();
     this.#showMembership();
+    this.#ready.resolve();
   }
 
   #subscribeRefused(connection: Connection, error: ChatUpError): void {
@@ -254,36 +257,12 @@ export class ChatUpProtocol {
       this.#ready.reject(error);
       return;
     }
-    this.#finish(error, "subConnectError");
-  }
-
-  #joined(connection: Connection): void {
-    this.#outbox.start(connection);
-    if (!this.#subscribed && this.#status === "authError") void this.#subscribe(connection);
+    this.#finish(error);
   }
 
   #pushed(push: Push): void {
-    if (push.kind === "banned") {
-      this.#onBan.emit({ room: push.room, ttl_s: push.ttl_s });
-      return;
-    }
-    const cursor = this.#cursors.get(push.channel);
-    if (cursor === undefined || !this.#subscribed) return;
-    switch (push.kind) {
-      case "messages": {
-        const { gap, received } = cursor.received(push.offset, push.messages);
-        if (gap !== null) this.#onGap.emit(gap);
-        for (const one of received) this.#deliver(push.channel, one);
-        return;
-      }
-      case "gap": {
-        const gap = cursor.skipped(push.from, push.to);
-        if (gap !== null) this.#onGap.emit(gap);
-        return;
-      }
-      case "reset":
-        this.#onGap.emit(cursor.reset(push.position, push.next));
-    }
+    if (push.kind === "banned") this.#onBan.emit({ room: push.room, ttl_s: push.ttl_s });
+    else this.#subscription.pushed(push);
   }
 
   #deliver(channel: string, { offset, entry }: Received): void {
@@ -306,7 +285,7 @@ export class ChatUpProtocol {
 
   /** The status while connected follows from who this client is. */
   #showMembership(): void {
-    if (!this.#subscribed) return;
+    if (!this.receiving) return;
     const statuses = {
       anonymous: "connected",
       pending: "connected",
@@ -318,18 +297,26 @@ export class ChatUpProtocol {
   }
 
   #setStatus(status: Status): void {
-    if (status === this.#status) return;
+    // After the end, nothing that was still under way has a say.
+    if (status === this.#status || this.#over) return;
     this.#status = status;
     this.#onStatus.emit(status);
   }
 
+  /** Until the time is up, the network has come back, or it is all over. */
   #sleep(delay_ms: number): Promise<void> {
+    if (this.#over) return Promise.resolve();
+    const { environment } = this.#conf;
     return new Promise((resolve) => {
-      const timer = this.#conf.environment.setTimeout(resolve, delay_ms);
-      this.#wake = () => {
-        this.#conf.environment.clearTimeout(timer);
+      const wake = (): void => {
+        environment.clearTimeout(timer);
+        forget();
+        this.#wake = null;
         resolve();
       };
+      const timer = environment.setTimeout(wake, delay_ms);
+      const forget = environment.onOnline(wake);
+      this.#wake = wake;
     });
   }
 
@@ -338,17 +325,22 @@ export class ChatUpProtocol {
     this.#stableTimer = null;
   }
 
-  #finish(error: ChatUpError, status: Status): void {
-    if (this.#finished !== null) return;
+  #finish(error: ChatUpError): void {
+    if (this.#over) return;
     this.#finished = error;
+    this.#clearStable();
     this.#counts.stop();
     this.#membership.finish(error);
+    this.#subscription.end();
     this.#outbox.pause();
     this.#outbox.rejectAll(error);
     this.#connection?.close();
+    this.#dispatcher.abandon();
     this.#wake?.();
     this.#ready.reject(error);
-    this.#setStatus(status);
+    if (this.#status === "disconnected") return;
+    this.#status = "disconnected";
+    this.#onStatus.emit(this.#status);
   }
 }
 

@@ -4,6 +4,7 @@ import type { Counts } from "./dispatcher.ts";
 import type { User } from "./wire.ts";
 
 export type Status =
+  /** Not begun, or ended for good. */
   | "disconnected"
   | "gettingWorker"
   | "connecting"

@@ -44,6 +44,7 @@ export class FakeSocket {
   }
 
   cut(code = 1006, reason = ""): void {
+    this.closed = true;
     this.onclose?.({ code, reason });
   }
 }
@@ -59,6 +60,7 @@ export class FakeWorld {
       ? { status: 200, body: { host: "http://worker-1", id: "w1", channel: { subCount: 2, pubCount: 1 }, messages: [] } }
       : { status: 200, body: { subCount: 5, pubCount: 3, limit: 50, skip: 0, clients: [{ name: "Ada" }] } };
   readonly #timers = new Map<number, Timer>();
+  readonly #online = new Set<() => void>();
   #nextTimer = 1;
 
   environment(): Environment {
@@ -80,7 +82,23 @@ export class FakeWorld {
       clearTimeout: (id) => void this.#timers.delete(id as number),
       now_ms: () => this.now_ms,
       random: () => this.randomValue,
+      onOnline: (run) => {
+        this.#online.add(run);
+        return () => void this.#online.delete(run);
+      },
     };
+  }
+
+  /** The network is back. */
+  async online(): Promise<void> {
+    for (const run of [...this.#online]) run();
+    await this.settle();
+  }
+
+  /** Everything that waits for something, and would do so for ever. */
+  get left(): { timers: number; online: number; sockets: number } {
+    const sockets = this.sockets.filter(({ closed }) => !closed).length;
+    return { timers: this.#timers.size, online: this.#online.size, sockets };
   }
 
   get timers(): number {
@@ -138,6 +156,12 @@ export class FakeWorld {
 
   /** Answers `subscribe`: each channel at this place. */
   async subscribed(change: (channel: string) => Json = () => ({})): Promise<void> {
+    this.socket.push(this.subscribedFrame(change));
+    await this.settle();
+  }
+
+  /** The answer to the last `subscribe`. */
+  subscribedFrame(change: (channel: string) => Json = () => ({})): Json {
     const call = this.socket.calls("subscribe").at(-1);
     assert(call !== undefined, "no subscribe was sent");
     const channels = call["channels"].map(({ channel }: { channel: string }) => ({
@@ -147,7 +171,7 @@ export class FakeWorld {
       recovered: false,
       ...change(channel),
     }));
-    await this.answer("subscribe", { ok: { channels } });
+    return { id: call["id"], ok: { channels } };
   }
 
   /** Answers `auth` and `join`. */

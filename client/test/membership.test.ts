@@ -53,8 +53,57 @@ test("authenticate outlives a cut", async () => {
   const authenticating = told.chat.authenticate("token");
   told.world.socket.cut();
   await reopened(told);
+  await told.world.subscribed(() => ({ recovered: true }));
   await told.world.member("Ada");
   await authenticating;
+});
+
+test("the room is received before it is joined, so that one's own join is seen", async () => {
+  const { chat, world, events } = newChat({ jwt: "token" });
+  void chat.init();
+  await world.settle();
+  await world.open();
+  await world.answer("auth", { ok: { user: { name: "Ada" }, expires: null } });
+  await world.advance(1_000);
+  assert.equal(world.socket.calls("join").length, 0);
+  await world.subscribed();
+  assert.equal(world.socket.calls("join").length, 1);
+  // Its event may come before its answer.
+  world.socket.push({ channel: "e_lobby", offset: 1, messages: [{ user: { name: "Ada" }, ev: "join", i: "x", d: 1 }] });
+  await world.answer("join", { ok: { room: "lobby" } });
+  assert.deepEqual(events, ["join"]);
+  assert.equal(chat.status, "authenticated");
+});
+
+test("cut while the subscription is awaited, nothing is joined there", async () => {
+  const told = newChat({ jwt: "token" });
+  const { chat, world } = told;
+  void chat.init();
+  await world.settle();
+  await world.open();
+  await world.answer("auth", { ok: { user: { name: "Ada" }, expires: null } });
+  const first = world.socket;
+  first.cut();
+  await reopened(told);
+  await world.subscribed();
+  await world.member("Ada");
+  assert.deepEqual([first.calls("join").length, world.socket.calls("join").length], [0, 1]);
+  assert.equal(chat.status, "authenticated");
+});
+
+test("a token accepted later asks again for a room that was refused", async () => {
+  const { chat, world } = newChat({ jwt: "token" });
+  const ready = assert.rejects(chat.init(), { code: "not_authenticated" });
+  await world.settle();
+  await world.open();
+  await world.answer("auth", { error: { code: "unavailable", message: "", retry: true } });
+  await world.answer("subscribe", { error: { code: "not_authenticated", message: "", retry: false } });
+  await ready;
+  await world.advance(BACKOFF_FIRST_MS);
+  await world.answer("auth", { ok: { user: { name: "Ada" }, expires: null } });
+  await world.subscribed();
+  await world.answer("join", { ok: { room: "lobby" } });
+  assert.deepEqual([world.socket.calls("subscribe").length, chat.status], [2, "authenticated"]);
 });
 
 test("a token that expires while speaking is told by the status", async () => {
@@ -138,9 +187,10 @@ test("where reading needs a token, init says so, and authenticate goes on", asyn
   await ready;
   assert.equal(chat.status, "authError");
   const authenticating = chat.authenticate("token");
-  await world.member("Ada");
-  await authenticating;
+  await world.answer("auth", { ok: { user: { name: "Ada" }, expires: null } });
   await world.subscribed();
+  await world.answer("join", { ok: { room: "lobby" } });
+  await authenticating;
   assert.equal(chat.status, "authenticated");
   world.socket.push({ ...frame(1), epoch: EPOCH });
   assert.deepEqual(messages, ["message 1"]);

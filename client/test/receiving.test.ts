@@ -48,6 +48,29 @@ test("messages and events reach their handlers, each once and in order", async (
   assert.equal(chat.stats.msgReceived, 3);
 });
 
+test("frames that arrive together with the subscription's answer are not lost", async () => {
+  const { chat, world, messages, events } = newChat();
+  void chat.init();
+  await world.settle();
+  await world.open();
+  // One tick: no promise's reaction runs between.
+  world.socket.push(world.subscribedFrame());
+  world.socket.push(frame(1, 2));
+  world.socket.push({ channel: "e_lobby", offset: 1, messages: [{ user: { name: "Bob" }, ev: "join", i: "x", d: 1 }] });
+  assert.deepEqual([messages, events], [["message 1", "message 2"], ["join"]]);
+});
+
+test("what is pushed before the subscription's answer is left out", async () => {
+  const { chat, world, messages } = newChat();
+  void chat.init();
+  await world.settle();
+  await world.open();
+  world.socket.push(frame(1));
+  await world.subscribed();
+  world.socket.push(frame(1));
+  assert.deepEqual(messages, ["message 1"]);
+});
+
 test("a handler gets the source, and can be taken off", async () => {
   const { chat, world } = await connectedChat();
   const seen: unknown[] = [];
@@ -165,36 +188,4 @@ test("a ban is told, of this connection and of the join", async () => {
   await second.world.answer("join", { ok: { room: "lobby", banned: { ttl_s: -1 } } });
   assert.deepEqual(second.bans, [{ room: "lobby", ttl_s: -1 }]);
   assert.equal(second.chat.status, "authenticated");
-});
-
-test("close ends everything and leaves no timer behind", async () => {
-  const { chat, world, statuses } = await connectedChat({ jwt: "token" });
-  const saying = assert.rejects(chat.say("never answered"), { code: "closed" });
-  chat.close();
-  await saying;
-  await world.settle();
-  assert.equal(world.timers, 0);
-  assert.equal(world.socket.closed, true);
-  assert.equal(statuses.at(-1), "disconnected");
-  await assert.rejects(chat.say("more"), { code: "closed" });
-  await world.advance(120_000);
-  assert.equal(world.sockets.length, 1);
-});
-
-test("close while waiting to come back leaves no timer behind", async () => {
-  const { chat, world } = await connectedChat();
-  world.socket.cut();
-  await world.settle();
-  chat.close();
-  await world.settle();
-  assert.equal(world.timers, 0);
-});
-
-test("close before init was done rejects it", async () => {
-  const { chat, world } = newChat();
-  const ready = assert.rejects(chat.init(), { code: "closed" });
-  chat.close();
-  await ready;
-  await world.settle();
-  assert.equal(world.sockets.length, 0);
 });

@@ -55,6 +55,27 @@ test("the hint of a close is kept to, neither sooner nor later", async () => {
   assert.equal(world.joins.at(-1)?.body, null);
 });
 
+test("when the network is back, the wait is over at once", async () => {
+  const { chat, world } = await connectedChat();
+  const works = world.dispatcher;
+  world.dispatcher = () => {
+    throw new TypeError("network down");
+  };
+  world.socket.cut();
+  await world.advance(60_000);
+  assert.equal(chat.status, "dispatcherError");
+  world.dispatcher = works;
+  const asked = world.joins.length;
+  await world.online();
+  assert.deepEqual([world.joins.length, world.sockets.length, chat.status], [asked + 1, 2, "connecting"]);
+  // While connected it means nothing, and the wait that was cut short is not waited on.
+  await world.open();
+  await world.subscribed(() => ({ recovered: true }));
+  await world.online();
+  await world.advance(STABLE_AFTER_MS);
+  assert.deepEqual([world.joins.length, world.sockets.length, world.left.online], [asked + 1, 2, 0]);
+});
+
 test("waits grow while it fails, and begin anew after a connection that held", async () => {
   const { world } = await connectedChat();
   world.randomValue = ALMOST_ONE;
@@ -140,15 +161,15 @@ test("without a worker or a dispatcher it says so and keeps asking", async () =>
 });
 
 test("after a close for the client's own fault it does not come back", async () => {
-  for (const code of [1002, 1003, 1007, 1009]) {
+  for (const code of [1002, 1003, 1007, 1009, 4003]) {
     const { chat, world } = await connectedChat({ jwt: "token" });
     const saying = assert.rejects(chat.say("x"), { code: "connection_refused" });
     world.socket.cut(code, "protocol_error");
     await saying;
     await world.advance(120_000);
     assert.equal(world.sockets.length, 1, `${code}`);
-    assert.equal(chat.status, "subConnectError");
-    assert.equal(world.timers, 0);
+    assert.equal(chat.status, "disconnected");
+    assert.deepEqual(world.left, { timers: 0, online: 0, sockets: 0 });
   }
 });
 
@@ -200,6 +221,7 @@ test("a refused subscription: for now, it is tried again; for good, init says so
   await lasting.world.open();
   await lasting.world.answer("subscribe", { error: { code: "invalid_name", message: "", retry: false } });
   await ready;
+  assert.equal(lasting.chat.status, "disconnected");
   await lasting.world.advance(120_000);
   assert.equal(lasting.world.sockets.length, 1);
 });

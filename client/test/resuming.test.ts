@@ -14,7 +14,7 @@ test("after a cut, each channel goes on from its last message", async () => {
   world.socket.cut();
   await reopened(told);
   assert.deepEqual(world.socket.calls("subscribe")[0]?.["channels"], [
-    { channel: "m_lobby", position: { epoch: EPOCH, offset: 3, id: "id-3" } },
+    { channel: "m_lobby", position: { epoch: EPOCH, offset: 3, id: "id-3" }, history: 50 },
     { channel: "e_lobby", position: { epoch: EPOCH, offset: 0, id: "" } },
     { channel: "news", position: { epoch: EPOCH, offset: 1, id: "id-1" } },
   ]);
@@ -34,7 +34,7 @@ test("duplicates are dropped by their offset", async () => {
   assert.deepEqual(gaps, []);
 });
 
-test("history is asked for again only while nothing of the room was seen", async () => {
+test("history is asked for with every position, for where the server cannot go on from it", async () => {
   const told = await connectedChat({ history: 10 });
   const { world } = told;
   world.socket.cut();
@@ -43,7 +43,46 @@ test("history is asked for again only while nothing of the room was seen", async
   assert.deepEqual(world.socket.calls("subscribe")[0]?.["channels"][0], {
     channel: "m_lobby",
     position: { epoch: EPOCH, offset: 0, id: "" },
+    history: 10,
   });
+});
+
+test("what could not be recovered is begun with its history", async () => {
+  const told = await connectedChat({ history: 10 });
+  const { world, messages, gaps } = told;
+  world.socket.push(frame(1, 2));
+  world.socket.cut();
+  await reopened(told);
+  // The server was restarted, and somebody was back sooner.
+  const position = { epoch: OTHER_EPOCH, offset: 3, id: "new-3" };
+  await world.subscribed((channel) => (channel === "m_lobby" ? { position, next: 1 } : { recovered: true }));
+  const news = ["one", "two", "three"].map((msg, index) => ({ ...said(index + 1, msg), i: `new-${index + 1}` }));
+  world.socket.push({ channel: "m_lobby", offset: 1, messages: news });
+  assert.deepEqual(messages, ["message 1", "message 2", "one", "two", "three"]);
+  assert.deepEqual(gaps, [{ channel: "m_lobby", reason: "not_recovered" }]);
+  world.socket.cut();
+  await reopened(told);
+  assert.deepEqual(world.socket.calls("subscribe")[0]?.["channels"][0]?.position, position);
+});
+
+test("of a history after a loss, what was seen before is not shown again", async () => {
+  const told = await connectedChat({ history: 10 });
+  const { world, messages, chat } = told;
+  world.socket.push(frame(1, 100));
+  world.socket.cut();
+  await reopened(told);
+  // The same messages under other numbers, as a new epoch may have them: ids 95 to 104.
+  const position = { epoch: OTHER_EPOCH, offset: 24, id: "id-104" };
+  await world.subscribed((channel) => (channel === "m_lobby" ? { position, next: 15 } : { recovered: true }));
+  const again = Array.from({ length: 10 }, (_, index) => said(95 + index));
+  world.socket.push({ channel: "m_lobby", offset: 15, messages: again.slice(0, 4) });
+  world.socket.push({ channel: "m_lobby", offset: 19, messages: again.slice(4) });
+  assert.equal(new Set(messages).size, messages.length);
+  assert.deepEqual(messages.slice(-5), [100, 101, 102, 103, 104].map((id) => `message ${id}`));
+  assert.equal(chat.stats.msgReceived, 104);
+  world.socket.cut();
+  await reopened(told);
+  assert.deepEqual(world.socket.calls("subscribe")[0]?.["channels"][0]?.position, position);
 });
 
 test("cut between a subscription's answer and its history, the history is asked for again", async () => {

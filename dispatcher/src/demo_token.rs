@@ -36,9 +36,11 @@ struct Wish<'a> {
 /// The route.
 pub(crate) fn route(tokens: &DemoTokens) -> MethodRouter<Arc<App>> {
     let tokens = Arc::clone(tokens);
-    get(async || StatusCode::NO_CONTENT).post(async move |State(app): State<Arc<App>>, headers: HeaderMap, body: Body| {
-        answer(&app, &tokens, &headers, body).await
-    })
+    get(async || StatusCode::NO_CONTENT).post(
+        async move |State(app): State<Arc<App>>, headers: HeaderMap, body: Body| {
+            answer(&app, &tokens, &headers, body).await
+        },
+    )
 }
 
 async fn answer(

@@ -22,10 +22,13 @@ use crate::ring::{Completion, ReceiveEnd, Ring};
 
 /// A shard and everything that it does.
 pub(crate) struct Driver {
+    /// First, so that it is dropped first: what it still does ends before the memory and the
+    /// descriptors go that it does it with.
+    ring: Ring,
     shard: Shard,
     world: World,
-    ring: Ring,
-    listener: ListenSocket,
+    /// Until it stops.
+    listener: Option<ListenSocket>,
     inbox: ShardReceiver,
     report: ShardReport,
     /// To the control task.
@@ -66,7 +69,7 @@ impl Driver {
             shard: parts.shard,
             world: parts.world,
             ring,
-            listener: parts.listener,
+            listener: Some(parts.listener),
             inbox: parts.inbox,
             report: ShardReport { shard: parts.number, core: parts.core, ..ShardReport::default() },
             reports: parts.reports,
@@ -121,9 +124,9 @@ impl Driver {
             }
         }
         self.shard.tick(&mut self.world);
-        if self.accept_again.is_some_and(|at| at <= Instant::now()) && self.stop_at.is_none() {
+        if self.accept_again.is_some_and(|at| at <= Instant::now()) {
             self.accept_again = None;
-            self.ring.accept(self.listener.as_fd());
+            self.accept_on();
         }
         if self.next_report <= Instant::now() {
             self.next_report = Instant::now() + REPORT_EVERY;
@@ -144,8 +147,8 @@ impl Driver {
         match completion {
             Completion::Accepted(descriptor, goes_on) => {
                 self.accepted(descriptor);
-                if !goes_on && self.stop_at.is_none() {
-                    self.ring.accept(self.listener.as_fd());
+                if !goes_on {
+                    self.accept_on();
                 }
             }
             Completion::AcceptEnded(error) if self.stop_at.is_none() => {
@@ -168,8 +171,13 @@ impl Driver {
                 let Some(socket) = self.world.sockets.by_packed(packed) else { return };
                 let key = socket.key;
                 socket.receiving = false;
-                if end == ReceiveEnd::Gone {
-                    self.shard.ended(key, &mut self.world);
+                match end {
+                    ReceiveEnd::Failed => self.shard.ended(key, &mut self.world),
+                    ReceiveEnd::Ended => {
+                        socket.ended = true;
+                        self.shard.input_ended(key, &mut self.world);
+                    }
+                    ReceiveEnd::NoBuffer => {}
                 }
                 self.receive_again(packed);
             }
@@ -183,7 +191,15 @@ impl Driver {
                 }
             }
             Completion::Woken => self.ring.listen_to_bell(self.inbox.bell()),
-            Completion::AcceptEnded(_) => {}
+            // Whoever comes from now on is refused by the kernel instead of being kept waiting.
+            Completion::AcceptEnded(_) => self.listener = None,
+        }
+    }
+
+    fn accept_on(&mut self) {
+        match &self.listener {
+            Some(listener) if self.stop_at.is_none() => self.ring.accept(listener.as_fd()),
+            _ => self.listener = None,
         }
     }
 
@@ -197,6 +213,7 @@ impl Driver {
                     receiving: true,
                     sending: false,
                     awaiting_room: false,
+                    ended: false,
                     dead: false,
                 });
             }
@@ -217,6 +234,7 @@ impl Driver {
         }
         if let Some(socket) = self.world.sockets.by_packed(packed)
             && !socket.receiving
+            && !socket.ended
             && !socket.dead
             && !self.shard.is_dead(socket.key)
         {

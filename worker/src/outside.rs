@@ -22,6 +22,8 @@ pub(crate) struct Socket {
     pub(crate) receiving: bool,
     pub(crate) sending: bool,
     pub(crate) awaiting_room: bool,
+    /// Nothing more will come.
+    pub(crate) ended: bool,
     /// Given up: closed and released once the ring has let go of it.
     pub(crate) dead: bool,
 }

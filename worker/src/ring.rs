@@ -55,8 +55,10 @@ pub(crate) struct Received {
 /// Why receiving has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ReceiveEnd {
-    /// The other end is gone.
-    Gone,
+    /// The other end sends no more.
+    Ended,
+    /// The connection failed.
+    Failed,
     /// All buffers were in use.
     NoBuffer,
 }
@@ -212,7 +214,7 @@ impl Drop for Ring {
     fn drop(&mut self) {
         // Closing a ring ends its operations some time later, from a kernel thread; the memory they
         // point into must not go before. So: cancel everything and wait for that.
-        let _ = self.ring.submit();
+        // What the kernel has not taken yet it never takes.
         let patience = Timespec::from(CANCEL_PATIENCE);
         let cancelled = self.ring.submitter().register_sync_cancel(Some(patience), CancelBuilder::any());
         let nothing_left = matches!(&cancelled, Err(error) if error.raw_os_error() == Some(libc::ENOENT));
@@ -241,11 +243,13 @@ fn completion(entry: &cqueue::Entry) -> Option<Completion> {
             Err(error) => Some(Completion::AcceptEnded(error)),
         },
         kind if kind == Kind::Receive as u64 => Some(match (result, cqueue::buffer_select(entry.flags())) {
-            (Ok(bytes @ 1..), Some(buffer)) => Completion::Received(key, Received { buffer, bytes, goes_on }),
+            // Also an empty one, so that the buffer comes back; the end is told again behind it.
+            (Ok(bytes), Some(buffer)) => Completion::Received(key, Received { buffer, bytes, goes_on }),
             (Err(error), _) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                 Completion::ReceiveEnded(key, ReceiveEnd::NoBuffer)
             }
-            _ => Completion::ReceiveEnded(key, ReceiveEnd::Gone),
+            (Ok(_), _) => Completion::ReceiveEnded(key, ReceiveEnd::Ended),
+            (Err(_), _) => Completion::ReceiveEnded(key, ReceiveEnd::Failed),
         }),
         kind if kind == Kind::Send as u64 => Some(Completion::Sent(
             key,

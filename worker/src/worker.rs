@@ -109,8 +109,11 @@ impl Worker {
         for (number, ((listener, receiver), core)) in
             (0..).zip(listeners.into_iter().zip(receivers).zip(cores))
         {
-            let shard = worker.shard(settings, number, count, core, broker, listener, receiver)?;
-            match shard.spawn(ready.clone(), Arc::clone(on_failure)) {
+            let shard = worker.shard(settings, number, count, core, broker, listener, receiver);
+            let spawned = shard
+                .map_err(|error| error.to_string())
+                .and_then(|shard| shard.spawn(ready.clone(), Arc::clone(on_failure)));
+            match spawned {
                 Ok(handle) => worker.shards.push(handle),
                 Err(error) => {
                     worker.stop();
@@ -220,7 +223,11 @@ fn choose_cores(settings: &Settings) -> Result<Vec<CoreId>, WorkerError> {
     let count = if settings.shards == 0 { chosen.len().max(1) } else { usize::from(settings.shards) };
     let unknown = [CoreId { id: 0 }];
     if count > chosen.len() {
-        tracing::warn!(shards = count, cores = chosen.len(), "shards share cores: good for trying out, not for speed");
+        tracing::warn!(
+            shards = count,
+            cores = chosen.len(),
+            "shards share cores: good for trying out, not for speed"
+        );
     }
     let cores = if chosen.is_empty() { &unknown[..] } else { &chosen[..] };
     Ok(cores.iter().copied().cycle().take(count).collect())

@@ -89,7 +89,9 @@ fn text_of(file: &str) -> Result<String, CommandError> {
         read_capped(Path::new(file), bytes_max)
     };
     let bytes = bytes.map_err(|error| {
-        CommandError::Input(format!("{file}: cannot be read: {error} (to ban a user by name, give --room too)"))
+        CommandError::Input(format!(
+            "{file}: cannot be read: {error} (to ban a user by name, give --room too)"
+        ))
     })?;
     String::from_utf8(bytes).map_err(|_| CommandError::Input(format!("{file}: is not UTF-8")))
 }

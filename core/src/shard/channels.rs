@@ -13,7 +13,7 @@ use crate::message::Publication;
 use crate::names::{ChannelName, RoomName};
 use crate::position::{Epoch, MessageId, Offset, Position};
 use crate::protocol::{self, BroadcastFrame, Notice};
-use crate::refusal::Refused;
+use crate::refusal::{Refusal, Refused};
 use crate::room_log::{FrameRun, RoomLog};
 
 use super::calls::{NO_TICKET, open_ticket};
@@ -27,6 +27,10 @@ pub enum ShardMessage {
     Attach(ChannelName, u16),
     /// To the owner: it has no more.
     Detach(ChannelName, u16),
+    /// To the owner: hand this shard what it lacks of the channel now, and say when that is done.
+    Sync(ChannelName, u16),
+    /// From the owner: that is done.
+    Synced(ChannelName),
     /// From the owner: messages; `fresh` ones begin a copy anew.
     Run {
         /// The channel.
@@ -43,6 +47,8 @@ pub enum ShardMessage {
 /// Another shard that has subscribers of a channel owned here.
 pub(super) struct AttachedShard {
     pub(super) shard: u16,
+    /// It is to be told when it has everything.
+    pub(super) wants_sync: bool,
     /// The last message handed to it; nothing yet without.
     pub(super) cursor: Option<Offset>,
 }
@@ -61,6 +67,8 @@ pub(super) struct Channel {
     pub(super) holds: u32,
     /// The broker, or its owner, has been asked for it and has not answered: once is enough.
     fetching: bool,
+    /// Its owner has been asked for what is new, and has not answered.
+    syncing: bool,
     pub(super) attached: Vec<AttachedShard>,
     pub(super) dirty: bool,
     /// Messages that have come since the end of the last turn.
@@ -94,6 +102,7 @@ impl Shard {
             waiters: Vec::new(),
             holds: 0,
             fetching: false,
+            syncing: false,
             attached: Vec::new(),
             dirty: false,
             fresh: 0,
@@ -125,14 +134,41 @@ impl Shard {
         }
     }
 
+    /// Asks the owner for what this shard's copy lacks. The owner's own log is the truth.
+    pub(super) fn sync_channel(&mut self, name: &ChannelName, outside: &mut impl Outside) {
+        let index = self.channel_index.get(name).copied();
+        let Some(channel) = index.and_then(|index| self.channels.at_mut(index)) else { return };
+        if !std::mem::replace(&mut channel.syncing, true) {
+            let owner = name.owner(self.shards);
+            self.tell_shard(owner, ShardMessage::Sync(name.clone(), self.shard), outside);
+        }
+    }
+
+    fn synced(&mut self, name: &ChannelName, outside: &mut impl Outside) {
+        let Some(index) = self.channel_index.get(name).copied() else { return };
+        let Some(channel) = self.channels.at_mut(index) else { return };
+        channel.syncing = false;
+        if channel.log.is_some() {
+            for key in std::mem::take(&mut channel.waiters) {
+                self.channel_arrived(key, index, outside);
+            }
+        }
+    }
+
     /// Something from another shard.
     pub fn shard_message(&mut self, message: ShardMessage, outside: &mut impl Outside) {
         match message {
+            ShardMessage::Attach(name, shard)
+                if !self.channel_index.contains_key(&name) && !self.make_room(1, outside) =>
+            {
+                let full = Refusal::ChannelsFull.into();
+                self.tell_shard(shard, ShardMessage::OpenFailed(name, full), outside);
+            }
             ShardMessage::Attach(name, shard) => {
                 let index = self.open_channel(&name, outside);
                 let Some(channel) = self.channels.at_mut(index) else { return };
                 channel.attached.retain(|attached| attached.shard != shard);
-                channel.attached.push(AttachedShard { shard, cursor: None });
+                channel.attached.push(AttachedShard { shard, cursor: None, wants_sync: false });
                 self.mark_dirty(index);
             }
             ShardMessage::Detach(name, shard) => {
@@ -142,6 +178,19 @@ impl Shard {
                 }
                 self.linger_if_unused(index);
             }
+            ShardMessage::Sync(name, shard) => {
+                let index = self.channel_index.get(&name).copied();
+                let channel = index.and_then(|index| self.channels.at_mut(index));
+                let attached = channel.and_then(|c| c.attached.iter_mut().find(|one| one.shard == shard));
+                match (index, attached) {
+                    (Some(index), Some(attached)) => {
+                        attached.wants_sync = true;
+                        self.mark_dirty(index);
+                    }
+                    _ => self.tell_shard(shard, ShardMessage::Synced(name), outside),
+                }
+            }
+            ShardMessage::Synced(name) => self.synced(&name, outside),
             ShardMessage::Run { channel, fresh, run } => self.take_run(&channel, fresh, &run, outside),
             ShardMessage::OpenFailed(name, refused) => self.open_failed(&name, refused, outside),
         }
@@ -307,8 +356,25 @@ impl Shard {
         let Some(channel) = self.channels.get_mut(key) else { return };
         if channel.is_unused() && !channel.lingering {
             channel.lingering = true;
-            self.lingering.push_back((self.now.mono_ms + CHANNEL_LINGER_MS, key));
+            // A log without a message is not worth keeping: whoever names channels at random
+            // takes no place for longer than a turn.
+            let empty = channel.log.as_ref().is_some_and(|log| log.head_offset() == Offset::START);
+            if empty {
+                self.lingering.push_front((self.now.mono_ms, key));
+            } else {
+                self.lingering.push_back((self.now.mono_ms + CHANNEL_LINGER_MS, key));
+            }
         }
+    }
+
+    /// Whether there is room for so many more channels, at the cost of those that only linger.
+    pub(super) fn make_room(&mut self, more: usize, outside: &mut impl Outside) -> bool {
+        let channels_max = self.rules.limits.channels_per_shard_max as usize;
+        while self.channels.len() + more > channels_max {
+            let Some((_, key)) = self.lingering.pop_front() else { return false };
+            self.close_if_unused(key, outside);
+        }
+        true
     }
 
     /// Asks again for what the broker could not give when messages were missing.
@@ -335,21 +401,25 @@ impl Shard {
                 return;
             }
             self.lingering.pop_front();
-            let Some(channel) = self.channels.get_mut(key) else { continue };
-            channel.lingering = false;
-            if !channel.is_unused() {
-                continue;
-            }
-            let Some(channel) = self.drop_channel(key) else { continue };
-            if let Some(room) = channel.room.filter(|_| channel.count_changed) {
-                self.gone_counts.push((room, 0));
-            }
-            let owner = channel.name.owner(self.shards);
-            if owner == self.shard {
-                self.ask_broker(NO_TICKET, Operation::Close(channel.name), outside);
-            } else {
-                self.tell_shard(owner, ShardMessage::Detach(channel.name, self.shard), outside);
-            }
+            self.close_if_unused(key, outside);
+        }
+    }
+
+    fn close_if_unused(&mut self, key: Key, outside: &mut impl Outside) {
+        let Some(channel) = self.channels.get_mut(key) else { return };
+        channel.lingering = false;
+        if !channel.is_unused() {
+            return;
+        }
+        let Some(channel) = self.drop_channel(key) else { return };
+        if let Some(room) = channel.room.filter(|_| channel.count_changed) {
+            self.gone_counts.push((room, 0));
+        }
+        let owner = channel.name.owner(self.shards);
+        if owner == self.shard {
+            self.ask_broker(NO_TICKET, Operation::Close(channel.name), outside);
+        } else {
+            self.tell_shard(owner, ShardMessage::Detach(channel.name, self.shard), outside);
         }
     }
 

@@ -62,16 +62,17 @@ impl Shard {
         }
     }
 
-    fn hand_over(&mut self, index: u32, outside: &mut impl Outside) {
+    pub(super) fn hand_over(&mut self, index: u32, outside: &mut impl Outside) {
         let Some(channel) = self.channels.at_mut(index) else { return };
         let Some(log) = &channel.log else { return };
         // A longer run could push out of the copy what its subscribers have not been sent.
         let run_max = HANDOVER_MESSAGES_MAX.min(log.capacity() / 4).max(1);
-        let mut behind = false;
+        let (mut behind, mut synced) = (false, Vec::new());
         // Shards at the same place get the same run, copied once.
         let mut made: Option<(Option<Offset>, Arc<FrameRun>, bool)> = None;
         for attached in &mut channel.attached {
             if attached.cursor == Some(log.head_offset()) {
+                synced.extend(std::mem::take(&mut attached.wants_sync).then_some(attached.shard));
                 continue;
             }
             let (run, fresh) = match &made {
@@ -90,9 +91,16 @@ impl Shard {
             if outside.to_shard(attached.shard, message).is_ok() {
                 attached.cursor = Some(last);
                 behind |= last < log.head_offset();
+                if last == log.head_offset() && std::mem::take(&mut attached.wants_sync) {
+                    synced.push(attached.shard);
+                }
             } else {
                 behind = true;
             }
+        }
+        let name = channel.name.clone();
+        for shard in synced {
+            self.tell_shard(shard, ShardMessage::Synced(name.clone()), outside);
         }
         if behind {
             // Its queue is full: the next turn tries again, with all that has come by then.

@@ -4,7 +4,7 @@ use crate::http_head;
 use crate::refusal::Refusal;
 use crate::websocket;
 
-use super::connection::{Connection, Phase};
+use super::connection::{Connection, Out, Phase};
 use super::slab::Key;
 use super::{Outside, Shard};
 
@@ -24,6 +24,16 @@ impl Shard {
         let key = self.connections.insert(Connection::new(self.ticks));
         self.schedule(key);
         Ok(key)
+    }
+
+    /// The other end will send nothing more. Somebody who has asked over HTTP may still read the
+    /// answer; a WebSocket that ends without a close has ended.
+    pub fn input_ended(&mut self, key: Key, outside: &mut impl Outside) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let answering = connection.phase == (Phase::Closing { hang_up: true });
+        if !answering || (connection.control.is_none() && matches!(connection.out, Out::Idle)) {
+            self.ended(key, outside);
+        }
     }
 
     /// The other end has gone, or the connection failed.

@@ -154,8 +154,8 @@ pub struct Shard {
     /// What must reach the broker but did not fit its queue: bounded by the connections and
     /// channels that it speaks for.
     broker_backlog: VecDeque<(Ticket, Operation)>,
-    /// Likewise to other shards: at most an attach and a detach a channel.
-    shard_backlog: VecDeque<(u16, ShardMessage)>,
+    /// Likewise to each other shard: a few words a channel.
+    shard_backlog: Vec<VecDeque<ShardMessage>>,
     /// Something did not fit a queue: the next turn should come soon.
     behind: bool,
     turn_is_full: bool,
@@ -198,7 +198,7 @@ impl Shard {
             changed_counts: Vec::new(),
             gone_counts: Vec::new(),
             broker_backlog: VecDeque::new(),
-            shard_backlog: VecDeque::new(),
+            shard_backlog: (0..config.shards).map(|_| VecDeque::new()).collect(),
             behind: false,
             turn_is_full: false,
             draining: false,
@@ -258,10 +258,10 @@ impl Shard {
     }
 
     fn tell_shard(&mut self, shard: u16, message: ShardMessage, outside: &mut impl Outside) {
-        let message =
-            if self.shard_backlog.is_empty() { outside.to_shard(shard, message) } else { Err(message) };
-        if let Err(message) = message {
-            self.shard_backlog.push_back((shard, message));
+        let Some(backlog) = self.shard_backlog.get_mut(usize::from(shard)) else { return };
+        let kept = if backlog.is_empty() { outside.to_shard(shard, message).err() } else { Some(message) };
+        if let Some(message) = kept {
+            backlog.push_back(message);
             self.behind = true;
         }
     }
@@ -275,11 +275,13 @@ impl Shard {
                 break;
             }
         }
-        while let Some((shard, message)) = self.shard_backlog.pop_front() {
-            if let Err(message) = outside.to_shard(shard, message) {
-                self.shard_backlog.push_front((shard, message));
-                self.behind = true;
-                break;
+        for (shard, backlog) in (0..).zip(&mut self.shard_backlog) {
+            while let Some(message) = backlog.pop_front() {
+                if let Err(message) = outside.to_shard(shard, message) {
+                    backlog.push_front(message);
+                    self.behind = true;
+                    break;
+                }
             }
         }
     }

@@ -160,6 +160,7 @@ impl Shard {
                 connection.since = self.ticks;
                 self.counters.blocked += 1;
                 self.schedule(key);
+                self.close_if_answers_pile_up(key, outside);
             }
             return AfterSend::WaitWritable;
         }
@@ -195,16 +196,23 @@ impl Shard {
     /// After something was added to a connection's answers: sends them, or closes whoever does
     /// not read them.
     pub(super) fn control_added(&mut self, key: Key, outside: &mut impl Outside) {
-        // Only what a full socket holds up counts: a burst of calls may owe many answers before
-        // the first of them could be sent.
-        let stuck = self.connections.get(key).filter(|connection| connection.is_blocked());
-        let waiting = stuck.and_then(|connection| connection.control.as_ref());
-        if waiting.is_some_and(|control| control.len() > CONTROL_QUEUE_BYTES_MAX) {
-            self.counters.slow_closed += 1;
-            self.close(key, Refusal::SlowReader, outside);
-        } else {
+        if !self.close_if_answers_pile_up(key, outside) {
             self.make_ready(key);
         }
+    }
+
+    /// Closes whoever does not read its answers. Only what a full socket holds up counts: a burst
+    /// of calls may owe many before the first of them could be sent.
+    fn close_if_answers_pile_up(&mut self, key: Key, outside: &mut impl Outside) -> bool {
+        let Some(connection) = self.connections.get(key) else { return false };
+        let Out::Blocked(rest, from) = &connection.out else { return false };
+        let waiting = connection.control.as_ref().map_or(0, |control| control.len());
+        if rest.len() - *from as usize + waiting <= CONTROL_QUEUE_BYTES_MAX {
+            return false;
+        }
+        self.counters.slow_closed += 1;
+        self.close(key, Refusal::SlowReader, outside);
+        true
     }
 }
 

@@ -18,7 +18,7 @@ impl Shard {
         outside: &mut impl Outside,
     ) {
         let new = asked.iter().filter(|one| !self.channel_index.contains_key(&one.channel)).count();
-        let refusal = if self.channels.len() + new > self.rules.limits.channels_per_shard_max as usize {
+        let refusal = if !self.make_room(new, outside) {
             Some(Refusal::ChannelsFull)
         } else {
             let known = asked.iter().filter_map(|one| self.channel_index.get(&one.channel));
@@ -100,11 +100,11 @@ impl Shard {
         for item in &pending.items {
             let Some(channel) = self.channels.at_mut(item.channel) else { continue };
             let Some((position, log)) = item.position.zip(channel.log.as_ref()) else { continue };
-            if log.is_behind(position) {
+            if log.is_behind(position) && channel.name.owner(self.shards) != self.shard {
                 channel.waiters.push(key);
                 pending.missing += 1;
                 let name = channel.name.clone();
-                self.fetch_channel(&name, outside);
+                self.sync_channel(&name, outside);
             }
         }
         pending.missing > 0

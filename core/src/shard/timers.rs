@@ -18,6 +18,10 @@ impl Ticks {
         Ticks(u32::try_from(milliseconds / TIMER_TICK_MS).unwrap_or(u32::MAX))
     }
 
+    fn before(self, milliseconds: u64) -> Ticks {
+        Ticks(self.0.saturating_sub(Ticks::at(milliseconds).0))
+    }
+
     /// Rounded up, so that no deadline comes early.
     fn after(self, milliseconds: u64) -> Ticks {
         let ticks = milliseconds.div_ceil(TIMER_TICK_MS) + 1;
@@ -57,7 +61,7 @@ impl Wheel {
 impl Shard {
     /// Lets time pass: what is due is done. To be called at least once a tick.
     pub fn tick(&mut self, outside: &mut impl Outside) {
-        let ticks = self.ticks;
+        let (ticks, before) = (self.ticks, self.wheel.now);
         while let Some((at, keys)) = self.wheel.turn(ticks) {
             for key in keys {
                 // Entries that a nearer one has replaced are stale.
@@ -68,7 +72,10 @@ impl Shard {
             }
         }
         self.close_idle_channels(outside);
-        self.catch_up(outside);
+        // Once a tick, not once a turn: a broker that refuses is not asked in a circle.
+        if self.wheel.now > before {
+            self.catch_up(outside);
+        }
     }
 
     /// Enters the connection's next deadline into the wheel.
@@ -125,6 +132,9 @@ impl Shard {
                     self.close(key, Refusal::IdleTooLong, outside);
                 } else if silent && !connection.pinged {
                     connection.pinged = true;
+                    // After a pause of the whole process the time to answer begins now, not then.
+                    let silent_since = now.before(limits.ping_after_ms);
+                    connection.heard = connection.heard.max(silent_since);
                     connection.control().extend_from_slice(&PING_FRAME);
                     self.make_ready(key);
                 }

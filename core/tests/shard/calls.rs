@@ -313,13 +313,8 @@ fn who_comes_back_is_given_what_is_missing_or_told_that_it_cannot_be() {
         let mut rig = Rig::new(Limits::default());
         let key = rig.open();
         rig.text(key, &format!(r#"{{"id":1,"call":"subscribe","channels":[{{"channel":"a",{fields}}}]}}"#));
-        // Who is ahead of the log makes it ask again, to be sure: the answer stays the same.
-        let mut asked = 0;
-        while !rig.world.asked.is_empty() {
-            rig.broker(|_| tail("a", EPOCH, 4, 9));
-            asked += 1;
-        }
-        assert_eq!(asked, if fields.contains(r#""offset":10"#) { 3 } else { 1 }, "{fields}");
+        rig.broker(|_| tail("a", EPOCH, 4, 9));
+        assert!(rig.world.asked.is_empty(), "the owner's log is the truth: {fields}");
         let given = rig.given(key);
         let mut lines = given.lines();
         let ends = format!(r#""next":{next},"recovered":{recovered}}}]}}}}"#);

@@ -84,6 +84,7 @@ fn a_channel_outlives_its_last_subscriber_a_little() {
     rig.text(key, subscribe);
     rig.broker_opens();
     assert_eq!(rig.shard.take_viewer_counts().len(), 1);
+    rig.publish("m_a", 1, "1");
     rig.cut(key);
     rig.pass(4_900);
     assert_eq!(rig.shard.channel_counts(), (1, 1));
@@ -96,4 +97,16 @@ fn a_channel_outlives_its_last_subscriber_a_little() {
     assert_eq!((rig.shard.channel_counts(), rig.world.asked.len()), ((0, 0), 1));
     let counts: Vec<_> = rig.shard.take_viewer_counts().into_iter().map(|(_, count)| count).collect();
     assert_eq!(counts, [0]);
+}
+
+/// Whoever names channels at random takes no place for longer than a turn.
+#[test]
+fn a_channel_without_a_message_goes_with_its_last_subscriber() {
+    let mut rig = Rig::new(Limits::default());
+    let key = rig.open();
+    rig.text(key, r#"{"id":1,"call":"subscribe","channels":["a"]}"#);
+    rig.broker_opens();
+    rig.text(key, r#"{"id":2,"call":"unsubscribe","channels":["a"]}"#);
+    rig.pass(0);
+    assert_eq!(rig.shard.channel_counts(), (0, 0));
 }

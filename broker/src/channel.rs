@@ -9,6 +9,7 @@ use chatup_core::names::{IdempotencyKey, UserName};
 use chatup_core::position::{Epoch, MessageId, Offset, Position};
 
 use crate::contract::ClientId;
+use crate::store::CHANNEL_BYTES_MAX;
 
 /// A publication's sender and key.
 pub(crate) type KeyOwner = (Option<UserName>, IdempotencyKey);
@@ -16,6 +17,10 @@ pub(crate) type KeyOwner = (Option<UserName>, IdempotencyKey);
 pub(crate) struct Channel {
     pub(crate) epoch: Epoch,
     pub(crate) messages: VecDeque<Publication>,
+    /// What the messages kept take, in bytes.
+    pub(crate) bytes: usize,
+    /// When something was last published, in the order of all publications of the store.
+    pub(crate) last_touch: u64,
     pub(crate) head: Offset,
     /// Position of the message before the oldest kept.
     pub(crate) before: (Offset, MessageId),
@@ -30,6 +35,8 @@ impl Channel {
         Channel {
             epoch,
             messages: VecDeque::new(),
+            bytes: 0,
+            last_touch: 0,
             head: Offset::START,
             before: (Offset::START, MessageId::NONE),
             last_published: now,
@@ -39,11 +46,33 @@ impl Channel {
         }
     }
 
-    pub(crate) fn keep(&mut self, messages_max: usize) {
-        while self.messages.len() > messages_max {
-            if let Some(oldest) = self.messages.pop_front() {
-                self.before = (oldest.offset, oldest.id);
-            }
+    /// Keeps a message; then lets go of the oldest beyond the bounds, but never of the newest.
+    /// Returns by how many bytes the channel has grown or shrunk.
+    pub(crate) fn keep(&mut self, publication: Publication, messages_max: usize) -> isize {
+        let before = self.bytes;
+        self.bytes += cost(&publication);
+        self.messages.push_back(publication);
+        while self.messages.len() > 1
+            && (self.messages.len() > messages_max || self.bytes > CHANNEL_BYTES_MAX)
+        {
+            self.drop_oldest();
+        }
+        self.bytes.cast_signed() - before.cast_signed()
+    }
+
+    /// Lets go of all messages; the count goes on. Returns how many bytes they took.
+    pub(crate) fn forget_messages(&mut self) -> usize {
+        let before = self.bytes;
+        while !self.messages.is_empty() {
+            self.drop_oldest();
+        }
+        before
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.messages.pop_front() {
+            self.bytes -= cost(&oldest);
+            self.before = (oldest.offset, oldest.id);
         }
     }
 
@@ -64,4 +93,9 @@ impl Channel {
             }
         }
     }
+}
+
+/// What a kept message takes, in bytes: its text, and about what is around it.
+fn cost(publication: &Publication) -> usize {
+    publication.payload.len() + size_of::<Publication>() + 2 * size_of::<usize>()
 }

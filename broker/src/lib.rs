@@ -5,6 +5,7 @@
 //! - [`memory`]: the broker inside one process, its [`store`] on a thread of its own
 //! - [`conformance`]: what every broker must pass
 
+mod bans;
 mod channel;
 pub mod conformance;
 pub mod contract;

@@ -47,7 +47,8 @@ fn run(mut store: Store, commands: &Receiver<Command>) {
             Err(RecvTimeoutError::Timeout) => {}
         }
         if next_sweep <= Instant::now() {
-            store.sweep(wall_clock());
+            // However late: a process that was stopped heard nobody meanwhile.
+            store.sweep(wall_clock(), u64::try_from(SWEEP.as_millis()).unwrap_or(u64::MAX));
             sweeps = (sweeps + 1) % SWEEPS_PER_CHANNEL_SWEEP;
             if sweeps == 0 {
                 store.sweep_channels(wall_clock());

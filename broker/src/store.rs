@@ -1,10 +1,10 @@
 //! The state of the memory broker and its single steps, without threads or clocks.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chatup_core::exchange::{
-    Answer, BanRecord, ChannelTail, Event, MemberKey, Operation, Publish, RoomStats, WorkerId, WorkerRecord,
+    Answer, ChannelTail, Event, MemberKey, Operation, Publish, RoomStats, WorkerId, WorkerRecord,
 };
 use chatup_core::message::{self, Publication, UnixMillis};
 use chatup_core::names::{ChannelName, RoomName, TokenId, UserName};
@@ -12,8 +12,16 @@ use chatup_core::position::{Epoch, MessageId, Offset, Position};
 use chatup_core::refusal::{BanTtl, Refused};
 use serde_json::value::RawValue;
 
+use crate::bans::Bans;
 use crate::channel::Channel;
 use crate::contract::{ClientId, WORKER_EXPIRY_MS};
+
+/// Bytes of messages that one channel keeps at most.
+pub const CHANNEL_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of messages that all channels together keep at most.
+pub const STORE_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Channels that are remembered at most: anybody with a token can make them.
+pub const CHANNELS_MAX: usize = 100_000;
 
 /// What the store keeps.
 #[derive(Clone, Copy, Debug)]
@@ -33,20 +41,23 @@ pub enum Recipient {
     Everyone,
 }
 
-/// How a ban ends.
-type Until = Option<UnixMillis>;
-
 /// All of it.
 pub struct Store {
     settings: StoreSettings,
     channels: HashMap<ChannelName, Channel>,
-    bans: HashMap<RoomName, BTreeMap<UserName, Until>>,
+    /// Channels that nobody has open, the longest silent first: the first to go.
+    silent: BTreeSet<(u64, ChannelName)>,
+    touches: u64,
+    bytes: usize,
+    bans: Bans,
     /// Announced members' `_public`, in the order of their coming.
     members: HashMap<RoomName, BTreeMap<u64, Arc<RawValue>>>,
     member_numbers: HashMap<(RoomName, MemberKey), u64>,
     next_member: u64,
     viewers: HashMap<RoomName, HashMap<(WorkerId, u16), u32>>,
-    workers: BTreeMap<WorkerId, (WorkerRecord, UnixMillis)>,
+    /// With when each was last heard of, in `awake_ms`.
+    workers: BTreeMap<WorkerId, (WorkerRecord, u64)>,
+    awake_ms: u64,
     claims: HashMap<TokenId, UnixMillis>,
     random: Box<dyn FnMut() -> u128 + Send>,
     out: Vec<(Recipient, Event)>,
@@ -59,12 +70,16 @@ impl Store {
         Store {
             settings,
             channels: HashMap::new(),
-            bans: HashMap::new(),
+            silent: BTreeSet::new(),
+            touches: 0,
+            bytes: 0,
+            bans: Bans::default(),
             members: HashMap::new(),
             member_numbers: HashMap::new(),
             next_member: 0,
             viewers: HashMap::new(),
             workers: BTreeMap::new(),
+            awake_ms: 0,
             claims: HashMap::new(),
             random,
             out: Vec::new(),
@@ -93,22 +108,11 @@ impl Store {
                 self.ban(&room, name, until, id, now);
                 Answer::Done
             }
-            Operation::Unban { room, name } => {
-                let ban = self.bans.get_mut(&room).and_then(|bans| bans.remove(&name));
-                Answer::Was(ban.is_some_and(|until| until.is_none_or(|until| until > now)))
-            }
-            Operation::Bans(room) => {
-                let bans = self.bans.get(&room).into_iter().flatten();
-                let alive = bans.filter(|(_, until)| until.is_none_or(|until| until > now));
-                let record = |(name, until): (&UserName, &Until)| BanRecord {
-                    name: name.as_str().into(),
-                    until_ms: until.map(|until| until.0),
-                };
-                Answer::Bans(alive.map(record).collect())
-            }
+            Operation::Unban { room, name } => Answer::Was(self.bans.lift(&room, &name, now)),
+            Operation::Bans(room) => Answer::Bans(self.bans.list(&room, now)),
             Operation::Stats { room, skip, limit } => Answer::Stats(self.stats(&room, skip, limit)),
             Operation::Heartbeat(record) => {
-                self.workers.insert(record.id, (record, now));
+                self.workers.insert(record.id, (record, self.awake_ms));
                 Answer::Done
             }
             Operation::Retire(worker) => {
@@ -141,54 +145,69 @@ impl Store {
 
     /// A client no longer exists.
     pub fn disconnect(&mut self, client: ClientId) {
-        for channel in self.channels.values_mut() {
+        for (name, channel) in &mut self.channels {
             channel.open_at.retain(|open| *open != client);
+            if channel.open_at.is_empty() {
+                self.silent.insert((channel.last_touch, name.clone()));
+            }
         }
     }
 
-    /// Forgets what has run out. To be called about once a second.
-    pub fn sweep(&mut self, now: UnixMillis) {
+    /// Forgets what has run out. To be called about once a second, with how long the broker has been
+    /// awake since the last time: time in which nobody could have been heard of does not count
+    /// against workers, nor does a step of the wall clock.
+    pub fn sweep(&mut self, now: UnixMillis, awake_ms: u64) {
+        self.awake_ms += awake_ms;
         let dead: Vec<WorkerId> = self
             .workers
             .iter()
-            .filter(|(_, (_, heard))| heard.0 + WORKER_EXPIRY_MS <= now.0)
+            .filter(|(_, (_, heard_ms))| heard_ms + WORKER_EXPIRY_MS <= self.awake_ms)
             .map(|(id, _)| *id)
             .collect();
         for worker in dead {
             self.retire(worker, now);
         }
         self.claims.retain(|_, until| *until > now);
-        self.bans.retain(|_, bans| {
-            bans.retain(|_, until| until.is_none_or(|until| until > now));
-            !bans.is_empty()
-        });
+        self.bans.sweep(now);
     }
 
     /// Forgets old messages and channels without any. Looks at every channel: to be called less often.
     pub fn sweep_channels(&mut self, now: UnixMillis) {
         let expire_ms = self.settings.expire_ms;
-        self.channels.retain(|_, channel| {
+        let (bytes, silent) = (&mut self.bytes, &mut self.silent);
+        self.channels.retain(|name, channel| {
             channel.expire_keys(now);
             if channel.last_published.0 + expire_ms <= now.0 {
-                channel.keep(0);
+                *bytes -= channel.forget_messages();
             }
-            !channel.open_at.is_empty() || !channel.messages.is_empty() || !channel.keys.is_empty()
+            let stays =
+                !channel.open_at.is_empty() || !channel.messages.is_empty() || !channel.keys.is_empty();
+            if !stays {
+                silent.remove(&(channel.last_touch, name.clone()));
+            }
+            stays
         });
     }
 
-    fn ban_left(&self, room: &RoomName, name: &UserName, now: UnixMillis) -> Option<BanTtl> {
-        match self.bans.get(room)?.get(name)? {
-            None => Some(BanTtl::FOREVER),
-            Some(until) if *until > now => Some(BanTtl::left(until.0, now.0)),
-            Some(_) => None,
+    /// Lets the longest silent channels go that nobody has open, until the bounds hold. Whoever
+    /// comes back to one finds a new epoch, and so is told.
+    fn evict(&mut self, channels_max: usize, bytes_max: usize) {
+        while self.channels.len() > channels_max || self.bytes > bytes_max {
+            let Some((_, name)) = self.silent.pop_first() else { return };
+            if let Some(channel) = self.channels.remove(&name) {
+                self.bytes -= channel.bytes;
+            }
         }
     }
 
     fn channel(&mut self, name: &ChannelName, now: UnixMillis) -> &mut Channel {
         if !self.channels.contains_key(name) {
+            self.evict(CHANNELS_MAX - 1, STORE_BYTES_MAX);
             let bits = (self.random)();
             let epoch = Epoch(u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(1));
-            self.channels.insert(name.clone(), Channel::new(epoch, now));
+            let channel = Channel::new(epoch, now);
+            self.silent.insert((channel.last_touch, name.clone()));
+            self.channels.insert(name.clone(), channel);
         }
         // Inserted a line above.
         self.channels.entry(name.clone()).or_insert_with(|| Channel::new(Epoch(0), now))
@@ -196,7 +215,7 @@ impl Store {
 
     fn publish(&mut self, publish: &Publish, now: UnixMillis) -> Answer {
         if let Some((room, name)) = &publish.sender
-            && let Some(ttl) = self.ban_left(room, name, now)
+            && let Some(ttl) = self.bans.left(room, name, now)
         {
             return Answer::Refused(Refused::banned(ttl));
         }
@@ -223,7 +242,11 @@ impl Store {
         now: UnixMillis,
     ) -> Position {
         let messages_max = self.settings.messages_max;
+        self.touches += 1;
+        let touch = self.touches;
         let channel = self.channel(name, now);
+        let (last_touch, is_silent) = (channel.last_touch, channel.open_at.is_empty());
+        channel.last_touch = touch;
         channel.head = channel.head.next();
         channel.last_published = now;
         let publication = Publication {
@@ -234,9 +257,14 @@ impl Store {
             payload: Arc::clone(payload),
         };
         let position = Position { epoch: channel.epoch, offset: channel.head, id };
-        channel.messages.push_back(publication.clone());
-        channel.keep(messages_max);
+        let grown = channel.keep(publication.clone(), messages_max);
         let open_at = channel.open_at.clone();
+        self.bytes = self.bytes.saturating_add_signed(grown);
+        if is_silent {
+            self.silent.remove(&(last_touch, name.clone()));
+            self.silent.insert((touch, name.clone()));
+        }
+        self.evict(CHANNELS_MAX, STORE_BYTES_MAX);
         let events = open_at
             .into_iter()
             .map(|client| (Recipient::Client(client), Event::Published(publication.clone())));
@@ -250,30 +278,45 @@ impl Store {
             channel.open_at.push(client);
         }
         let (offset, id) = channel.before;
-        Answer::Opened(ChannelTail {
+        let last_touch = channel.last_touch;
+        let opened = Answer::Opened(ChannelTail {
             before: Position { epoch: channel.epoch, offset, id },
             messages: channel.messages.iter().cloned().collect(),
-            channel: name,
-        })
+            channel: name.clone(),
+        });
+        self.silent.remove(&(last_touch, name));
+        opened
     }
 
     fn close(&mut self, client: ClientId, name: &ChannelName) {
         let Some(channel) = self.channels.get_mut(name) else { return };
         channel.open_at.retain(|open| *open != client);
-        // Otherwise every name that anybody ever subscribed to would stay.
-        if channel.open_at.is_empty() && channel.head == Offset::START {
+        if !channel.open_at.is_empty() {
+            return;
+        }
+        if channel.head == Offset::START {
+            // Otherwise every name that anybody ever subscribed to would stay.
             self.channels.remove(name);
+        } else {
+            self.silent.insert((channel.last_touch, name.clone()));
         }
     }
 
-    fn ban(&mut self, room: &RoomName, name: UserName, until: Until, id: MessageId, now: UnixMillis) {
+    fn ban(
+        &mut self,
+        room: &RoomName,
+        name: UserName,
+        until: Option<UnixMillis>,
+        id: MessageId,
+        now: UnixMillis,
+    ) {
         if until.is_some_and(|until| until <= now) {
             return;
         }
         let ttl = until.map_or(BanTtl::FOREVER, |until| BanTtl::left(until.0, now.0));
         self.append(&room.messages(), id, &message::remove_user_messages(&name, id, now), now);
         self.out.push((Recipient::Everyone, Event::Banned { room: room.clone(), name: name.clone(), ttl }));
-        self.bans.entry(room.clone()).or_default().insert(name, until);
+        self.bans.set(room, name, until);
     }
 
     fn join(
@@ -284,7 +327,7 @@ impl Store {
         public: &Arc<RawValue>,
         now: UnixMillis,
     ) -> Answer {
-        let banned = self.ban_left(room, name, now);
+        let banned = self.bans.left(room, name, now);
         if self.member_numbers.contains_key(&(room.clone(), member)) {
             return Answer::Joined(banned);
         }
@@ -441,5 +484,40 @@ mod tests {
         store.sweep_channels(UnixMillis(1_000));
         let Answer::Opened(anew) = store.handle(CLIENT, open, UnixMillis(1_000)) else { panic!("opened") };
         assert_ne!(anew.before.epoch, tail.before.epoch);
+    }
+
+    #[test]
+    fn what_anybody_can_make_is_bounded_and_the_silent_go_first() {
+        let mut store = store(1_000);
+        let say = |store: &mut Store, name: &str, size: usize| {
+            store.handle(
+                CLIENT,
+                Operation::Publish(Publish {
+                    channel: ChannelName::new(name).unwrap(),
+                    sender: None,
+                    key: None,
+                    id: MessageId(7),
+                    payload: vec![b'1'; size].into(),
+                }),
+                UnixMillis(0),
+            )
+        };
+        for _ in 0..500 {
+            say(&mut store, "m_large", 10_000);
+        }
+        let kept = store.channels[&ChannelName::new("m_large").unwrap()].bytes;
+        assert!((CHANNEL_BYTES_MAX - 20_000..=CHANNEL_BYTES_MAX).contains(&kept), "{kept} bytes");
+        assert_eq!(store.bytes, kept);
+        store.handle(CLIENT, Operation::Open(ChannelName::new("m_open").unwrap()), UnixMillis(0));
+        for number in 0..CHANNELS_MAX + 10 {
+            say(&mut store, &format!("m_{number}"), 1);
+        }
+        assert_eq!((store.channels.len(), store.silent.len()), (CHANNELS_MAX, CHANNELS_MAX - 1));
+        let has = |name: &str| store.channels.contains_key(name);
+        assert_eq!((has("m_open"), has("m_large"), has("m_5"), has("m_50")), (true, false, false, true));
+        let counted: usize = store.channels.values().map(|channel| channel.bytes).sum();
+        assert_eq!(store.bytes, counted);
+        store.evict(CHANNELS_MAX, 1);
+        assert_eq!((store.channels.len(), store.bytes), (1, 0), "all but the open one");
     }
 }

@@ -152,6 +152,7 @@ fn start_worker(
             config::StatsFrom::Anyone => StatsFrom::Anyone,
             config::StatsFrom::Nobody => StatsFrom::Nobody,
         },
+        descriptors_reserved: if page.is_some() { chatup_dispatcher::CONNECTIONS_MAX as u64 } else { 0 },
     };
     let (failed, failures) = mpsc::unbounded_channel();
     let on_failure = Arc::new(move |shard, error: &str| drop(failed.send((shard, error.to_owned()))));

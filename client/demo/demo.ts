@@ -2,7 +2,7 @@
 
 import { isRoomName } from "../src/index.ts";
 import { givesOutTokens, identityOf, IdentityStore, tokenFor, type Identity } from "./identity.ts";
-import { initialOf, setColour } from "./looks.ts";
+import { initialOf, setColour, shownName } from "./looks.ts";
 import { byId } from "./parts.ts";
 import { RoomView } from "./room.ts";
 
@@ -62,10 +62,12 @@ function roomsChanged(): void {
 function become(next: Identity | null): void {
   identity = next;
   const avatar = byId("my-avatar");
-  avatar.hidden = next === null;
-  avatar.textContent = next === null ? "" : initialOf(next.name);
-  setColour(avatar, next?.name ?? "");
-  byId("whoami").textContent = next?.name ?? "Just watching";
+  const name = next?.name ?? null;
+  avatar.hidden = name === null;
+  avatar.textContent = name === null ? "" : initialOf(shownName(name));
+  setColour(avatar, name ?? "");
+  byId("whoami").textContent =
+    next === null ? "Just watching" : name === null ? "With an unreadable token" : shownName(name);
   byId("sign-out").hidden = next === null;
   byId("welcome").hidden = next !== null;
   showIdentityError(null);

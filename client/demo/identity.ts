@@ -4,7 +4,8 @@
 
 export interface Identity {
   readonly token: string;
-  readonly name: string;
+  /** The name that the token claims; null where it cannot be read here. */
+  readonly name: string | null;
 }
 
 export class IdentityStore {
@@ -32,7 +33,7 @@ export class IdentityStore {
 }
 
 export function identityOf(token: string): Identity {
-  return { token, name: nameInToken(token) ?? "somebody" };
+  return { token, name: nameInToken(token) };
 }
 
 /** A token must not stay in the address, where it would be shared with the link. */
@@ -52,7 +53,7 @@ function nameInToken(token: string): string | null {
     const payload = token.split(".")[1] ?? "";
     const bytes = Uint8Array.from(atob(payload.replace(/-/g, "+").replace(/_/g, "/")), (char) => char.charCodeAt(0));
     const name: unknown = JSON.parse(new TextDecoder().decode(bytes))?._public?.name;
-    return typeof name === "string" && name.trim() !== "" ? name.trim() : null;
+    return typeof name === "string" && name !== "" ? name : null;
   } catch {
     return null;
   }
@@ -61,7 +62,7 @@ function nameInToken(token: string): string | null {
 /** Whether the server gives out tokens for names; it answers 404 where it does not. */
 export async function givesOutTokens(dispatcher: string): Promise<boolean> {
   try {
-    return (await requestToken(dispatcher, "")).status !== 404;
+    return (await request(dispatcher, { method: "GET" })).status !== 404;
   } catch {
     // Not reachable now; the name box says so when it is used.
     return true;
@@ -72,7 +73,11 @@ export async function givesOutTokens(dispatcher: string): Promise<boolean> {
 export async function tokenFor(dispatcher: string, name: string): Promise<string> {
   let response: Response;
   try {
-    response = await requestToken(dispatcher, name);
+    response = await request(dispatcher, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ name }),
+    });
   } catch {
     throw new Error("The server cannot be reached. Try again.");
   }
@@ -85,14 +90,8 @@ export async function tokenFor(dispatcher: string, name: string): Promise<string
   throw new Error(messageIn(body) ?? `The server did not take this name (${response.status}).`);
 }
 
-function requestToken(dispatcher: string, name: string): Promise<Response> {
-  return fetch(`${dispatcher}/demo/token`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ name }),
-    credentials: "omit",
-    cache: "no-store",
-  });
+function request(dispatcher: string, how: RequestInit): Promise<Response> {
+  return fetch(`${dispatcher}/demo/token`, { ...how, credentials: "omit", cache: "no-store" });
 }
 
 /** The dispatcher's errors are `{"error": text}` or `{"error": {"message": text}}`. */

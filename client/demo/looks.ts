@@ -2,10 +2,17 @@
 
 import type { User } from "../src/index.ts";
 
-/** What a user is called on the page. */
-export function nameOf(user: User): string {
-  const name = user.name?.trim();
-  return name === undefined || name === "" ? "somebody" : name;
+/** Who a user is, to the letter; null for nobody in particular. */
+export function nameOf({ name }: User): string | null {
+  return name === undefined || name === "" ? null : name;
+}
+
+/** Controls, line ends, and what turns the direction of writing: all of them invisible. */
+const INVISIBLE = /[\p{Cc}\u061C\u200B\u200E\u200F\u2028-\u202E\u2060\u2066-\u2069\uFEFF]/gu;
+
+/** A name as the page shows it: one that only looks like another is told from it. */
+export function shownName(name: string): string {
+  return name.replace(INVISIBLE, "\uFFFD");
 }
 
 /** The same name has the same colour everywhere; the style sheet picks lightness for dark and light. */

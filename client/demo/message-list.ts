@@ -1,9 +1,10 @@
 // A room's list of messages and events: bounded, drawn in batches, and kept at
 // its end while the reader is there.
 
-import type { Message } from "../src/index.ts";
-import { initialOf, nameOf, setColour, showTime } from "./looks.ts";
+import type { Gap, Message } from "../src/index.ts";
+import { initialOf, nameOf, setColour, shownName, showTime } from "./looks.ts";
 import { copyOf, part } from "./parts.ts";
+import { gapText, lossOf, lossText, together, type Loss } from "./texts.ts";
 
 /** Entries kept in the page for a room; older ones go. */
 const ENTRIES_MAX = 500;
@@ -28,6 +29,8 @@ export class MessageList {
   #atEnd = true;
   #unread = 0;
   #me: string | null = null;
+  /** The last entry, where that is a line about missing messages. */
+  #lastLoss: { readonly entry: HTMLElement; loss: Loss } | null = null;
 
   constructor(room: HTMLElement) {
     this.#list = part(room, ".messages");
@@ -51,11 +54,15 @@ export class MessageList {
   message({ user, msg, d }: Message): void {
     const name = nameOf(user);
     const entry = copyOf("message-template");
-    entry.dataset["author"] = name;
     entry.dataset["at"] = String(d);
-    setColour(entry, name);
-    part(entry, ".avatar").textContent = initialOf(name);
-    part(entry, ".name").textContent = name;
+    if (name === null) {
+      entry.classList.add("announcement");
+    } else {
+      entry.dataset["author"] = name;
+      setColour(entry, name);
+      part(entry, ".avatar").textContent = initialOf(shownName(name));
+      part(entry, ".name").textContent = shownName(name);
+    }
     part(entry, ".text").textContent = msg;
     showTime(part(entry, ".time"), d);
     this.#markOwn(entry);
@@ -63,20 +70,27 @@ export class MessageList {
   }
 
   /** A subtle line about somebody. */
-  event(name: string, what: string): void {
+  event(name: string | null, what: string): void {
     const entry = copyOf("line-template");
-    setColour(entry, name);
-    part(entry, ".name").textContent = name;
+    setColour(entry, name ?? "");
+    part(entry, ".name").textContent = name === null ? "Somebody without a name" : shownName(name);
     part(entry, ".what").textContent = ` ${what}`;
     this.#add(entry);
   }
 
-  /** A line about the stream itself. */
-  gap(text: string): void {
+  /** A line about messages that are missing; the next such line right after it becomes one with it. */
+  gap(gap: Gap): void {
+    const last = this.#lastLoss;
+    if (last !== null) {
+      last.loss = together(last.loss, lossOf(gap));
+      part(last.entry, ".what").textContent = lossText(last.loss);
+      return;
+    }
     const entry = copyOf("line-template");
     entry.classList.add("gap");
-    part(entry, ".what").textContent = text;
+    part(entry, ".what").textContent = gapText(gap);
     this.#add(entry);
+    this.#lastLoss = { entry, loss: lossOf(gap) };
   }
 
   /** Takes away all that somebody said. */
@@ -102,6 +116,7 @@ export class MessageList {
   }
 
   #add(entry: HTMLElement): void {
+    this.#lastLoss = null;
     this.#waiting.push(entry);
     if (this.#waiting.length > ENTRIES_MAX) this.#waiting.shift();
     if (this.#drawPlanned) return;
@@ -129,7 +144,7 @@ export class MessageList {
     this.#empty.hidden = true;
     this.#trim();
     if (this.#atEnd) this.#scrollToEnd();
-    else this.#showUnread(this.#unread + entries.filter((entry) => entry.dataset["author"]).length);
+    else this.#showUnread(this.#unread + entries.filter((entry) => entry.dataset["at"]).length);
   }
 
   #trim(): void {

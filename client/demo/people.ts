@@ -1,7 +1,7 @@
 // Who is in a room: a row of names, longer on request.
 
 import type { User } from "../src/index.ts";
-import { nameOf, setColour } from "./looks.ts";
+import { nameOf, setColour, shownName } from "./looks.ts";
 import { copyOf, part } from "./parts.ts";
 
 /** Names shown before one asks for more. */
@@ -43,12 +43,14 @@ export class People {
     this.#list.hidden = entries.length === 0;
   }
 
-  #person(name: string): HTMLElement {
+  #person(name: string | null): HTMLElement {
     const entry = copyOf("person-template");
-    setColour(entry, name);
-    entry.title = name;
-    entry.classList.toggle("own", name === this.#me);
-    part(entry, ".name").textContent = name;
+    const shown = name === null ? "No name" : shownName(name);
+    setColour(entry, name ?? "");
+    entry.title = shown;
+    entry.classList.toggle("own", name !== null && name === this.#me);
+    entry.classList.toggle("nameless", name === null);
+    part(entry, ".name").textContent = shown;
     return entry;
   }
 

@@ -23,6 +23,7 @@ export class RoomView {
   readonly #compose: HTMLInputElement;
   readonly #send: HTMLButtonElement;
   #identity: Identity | null = null;
+  #counts: { readonly viewers: number; readonly members: number } | null = null;
   #sending = 0;
 
   constructor(dispatcher: string, name: string, removed: () => void) {
@@ -58,10 +59,8 @@ export class RoomView {
   identify(identity: Identity | null): void {
     const before = this.#identity;
     this.#identity = identity;
-    const name = identity?.name ?? null;
-    this.#messages.me = name;
-    this.#people.me = name;
     this.#notice.clear();
+    this.#notice.forgetUnsent();
     this.#showStatus(this.#chat.status);
     if (identity !== null) {
       this.#chat.authenticate(identity.token).catch((error: unknown) => {
@@ -84,19 +83,20 @@ export class RoomView {
     chat.onMsg((message) => this.#messages.message(message));
     chat.onEv((event) => this.#event(event));
     chat.onStatusChange((status) => this.#showStatus(status));
-    chat.onUserCountUpdate((counts) => this.#showCounts(counts));
+    chat.onUserCountUpdate((counts) => this.#counted(counts));
     chat.onBan(({ ttl_s }) => this.#notice.ban(ttl_s));
     chat.onGap((gap) => {
-      const text = gapText(gap);
-      this.#messages.gap(text);
-      this.#notice.gap(text);
+      // Of the other channel only joins and leaves are missing; the counts say who is here.
+      if (gap.channel !== `m_${this.name}`) return;
+      this.#messages.gap(gap);
+      this.#notice.gap(gapText(gap));
     });
   }
 
   #event({ ev, user, data }: ChatEvent): void {
     if (ev === "join") this.#messages.event(nameOf(user), "joined");
     else if (ev === "leave") this.#messages.event(nameOf(user), "left");
-    else if (ev === "rmUserMsg" && typeof data === "string") this.#messages.removeAuthor(nameOf({ name: data }));
+    else if (ev === "rmUserMsg" && typeof data === "string") this.#messages.removeAuthor(data);
   }
 
   #showStatus(status: Status): void {
@@ -104,18 +104,39 @@ export class RoomView {
     this.#status.textContent = text;
     this.#status.dataset["status"] = status;
     this.#status.dataset["tone"] = tone;
-    const canSpeak = this.#identity !== null && status !== "authError";
+    this.#showMe();
+    this.#showCounts();
+    this.element.dataset["live"] = String(this.#chat.receiving);
+    const canSpeak = this.#identity !== null && status !== "authError" && status !== "disconnected";
     this.#compose.disabled = !canSpeak;
     this.#send.disabled = !canSpeak;
     this.#compose.placeholder = canSpeak ? `Message ${this.name}` : "Say who you are to speak";
     this.#compose.setAttribute("aria-label", `Message to ${this.name}`);
   }
 
-  #showCounts({ subCount, pubCount, clients }: UserCounts): void {
-    part(this.element, "[data-testid=viewers]").textContent = subCount.toLocaleString();
-    part(this.element, "[data-testid=members]").textContent = pubCount.toLocaleString();
-    part(this.element, "[data-part=members-word]").textContent = pubCount === 1 ? "member" : "members";
-    if (clients !== undefined) this.#people.show(clients, pubCount);
+  /** Own is what bears the name that the server knows, or, until it has said so, the token's. */
+  #showMe(): void {
+    const name = this.#identity === null ? null : (this.#chat.user?.name ?? this.#identity.name);
+    this.#messages.me = name;
+    this.#people.me = name;
+  }
+
+  /** Both counts and the people are of one answer, else they contradict each other. */
+  #counted({ subCount, pubCount, clients }: UserCounts): void {
+    if (clients === undefined) return;
+    this.#counts = { viewers: subCount, members: pubCount };
+    this.#people.show(clients, pubCount);
+    this.#showCounts();
+  }
+
+  #showCounts(): void {
+    if (this.#counts === null) return;
+    const { viewers, members } = this.#counts;
+    // The dispatcher's picture may be older than this very connection.
+    const least = this.#chat.receiving ? 1 : 0;
+    part(this.element, "[data-testid=viewers]").textContent = Math.max(viewers, least).toLocaleString();
+    part(this.element, "[data-testid=members]").textContent = members.toLocaleString();
+    part(this.element, "[data-part=members-word]").textContent = members === 1 ? "member" : "members";
   }
 
   async #say(): Promise<void> {
@@ -129,8 +150,9 @@ export class RoomView {
       this.#notice.clear();
     } catch (error) {
       this.#refused(error);
-      // The text is given back, unless something else was begun meanwhile.
+      // The text is given back; where something else was begun meanwhile, beside it.
       if (this.#compose.value === "") this.#compose.value = text;
+      else this.#notice.unsent(text);
     } finally {
       this.#showSending(-1);
     }

@@ -68,22 +68,31 @@ export function tokenText(error: ChatUpError): string {
     : `The server did not accept who you are: ${error.message}`;
 }
 
-export function gapText(gap: Gap): string {
-  switch (gap.reason) {
-    case "slow":
-    case "hole":
-      return missing(gap);
-    case "not_recovered":
-      return "Some messages may be missing";
-    case "reset":
-      return "The room began anew; earlier messages may be missing";
-  }
+/** What is missing: so many messages, or perhaps some. */
+export interface Loss {
+  readonly count: number | null;
+  readonly beganAnew: boolean;
 }
 
-function missing({ from, to }: Gap): string {
-  if (from === undefined || to === undefined) return "Some messages are missing";
-  const count = to - from + 1;
+export function lossOf({ reason, from, to }: Gap): Loss {
+  const count = from === undefined || to === undefined ? null : to - from + 1;
+  return { count, beganAnew: reason === "reset" };
+}
+
+/** Two losses with nothing between them. */
+export function together(one: Loss, other: Loss): Loss {
+  const count = one.count === null || other.count === null ? null : one.count + other.count;
+  return { count, beganAnew: one.beganAnew || other.beganAnew };
+}
+
+export function lossText({ count, beganAnew }: Loss): string {
+  if (beganAnew) return "The room began anew; earlier messages may be missing";
+  if (count === null) return "Some messages may be missing";
   return count === 1 ? "1 message is missing" : `${count} messages are missing`;
+}
+
+export function gapText(gap: Gap): string {
+  return lossText(lossOf(gap));
 }
 
 /** Seconds until the same may be tried again, where the server said so. */

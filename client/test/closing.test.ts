@@ -1,4 +1,4 @@
-// close(): whenever it is called, nothing is left behind and nothing comes after it.
+// Closing: whenever it is done, nothing is left behind and nothing comes after it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -101,10 +101,6 @@ export class FakeWorld {
     return { timers: this.#timers.size, online: this.#online.size, sockets };
   }
 
-  get timers(): number {
-    return this.#timers.size;
-  }
-
   get socket(): FakeSocket {
     const last = this.sockets.at(-1);
     assert(last !== undefined, "no socket was opened");

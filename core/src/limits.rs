@@ -34,6 +34,8 @@ pub const ADMIN_ENTRIES_MAX: usize = 1_000;
 pub const ADMIN_TOKEN_LIFETIME_S_MAX: u64 = 24 * 60 * 60;
 /// Longest `jti`, in bytes.
 pub const TOKEN_ID_BYTES_MAX: usize = 128;
+/// Wrong tokens that one connection may show: each costs a signature's check.
+pub const WRONG_TOKENS_MAX: u8 = 8;
 /// Most keys of a key set: each unknown `kid` costs a look through it.
 pub const VERIFICATION_KEYS_MAX: usize = 64;
 /// Longest ban with an end, in seconds (a hundred years); longer is as good as without an end.

@@ -89,6 +89,7 @@ refusals! {
     PingTimeout "ping_timeout" Some(4001), None, true, "The ping was not answered.";
     SlowSubscriber "slow_subscriber" Some(4002), None, true, "Messages were read too slowly.";
     SlowReader "slow_reader" Some(4003), None, false, "Answers were not read.";
+    WrongTokens "wrong_tokens" Some(4004), None, false, "Too many wrong tokens.";
     // HTTP.
     BadRequest "bad_request" None, Some(400), false, "This request cannot be understood.";
     ForbiddenOrigin "forbidden_origin" None, Some(403), false, "Pages of this origin are not let in.";

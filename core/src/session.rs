@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::limits::Limits;
+use crate::limits::{Limits, WRONG_TOKENS_MAX};
 use crate::message::UnixMillis;
 use crate::names::{ChannelName, IdempotencyKey, RoomName};
 use crate::protocol::{Call, Subscribe};
@@ -48,6 +48,7 @@ pub struct Session {
     identity: Option<Identity>,
     room: Option<RoomName>,
     in_flight: u32,
+    wrong_tokens: u8,
 }
 
 impl Session {
@@ -66,7 +67,13 @@ impl Session {
     /// Whether nothing is known of it that would have to be kept.
     #[must_use]
     pub fn is_blank(&self) -> bool {
-        self.identity.is_none() && self.in_flight == 0
+        self.identity.is_none() && self.in_flight == 0 && self.wrong_tokens == 0
+    }
+
+    /// Whether it has shown so many wrong tokens that it is not worth hearing.
+    #[must_use]
+    pub fn is_guessing(&self) -> bool {
+        self.wrong_tokens >= WRONG_TOKENS_MAX
     }
 
     /// Decides on a call. `subscribed` is how many channels the connection has or waits for.
@@ -119,7 +126,10 @@ impl Session {
     }
 
     fn authenticate(&mut self, token: &str, rules: &Rules, now: UnixMillis) -> Result<Outcome, Refused> {
-        let identity = rules.verifier.user(token, now)?;
+        let identity = rules.verifier.user(token, now).inspect_err(|_| {
+            self.wrong_tokens = self.wrong_tokens.saturating_add(1);
+        })?;
+        self.wrong_tokens = 0;
         let same = self.identity.as_ref().is_some_and(|current| current.name == identity.name);
         if self.room.is_some() && !same {
             return Err(Refusal::IdentityLocked.into());

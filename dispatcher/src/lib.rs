@@ -28,4 +28,5 @@ mod serve;
 mod stats;
 
 pub use app::{DemoTokens, Dispatcher, Settings};
+pub use limits::CONNECTIONS_MAX;
 pub use serve::serve;

@@ -37,7 +37,7 @@ pub(crate) const PREFLIGHT_S: u64 = 3_600;
 
 /// Most connections at a time; more wait in the listener's backlog. Each may cost a descriptor and
 /// [`HEAD_BYTES_MAX`].
-pub(crate) const CONNECTIONS_MAX: usize = 4_096;
+pub const CONNECTIONS_MAX: usize = 4_096;
 /// With more connections than this, a new one gets one answer and is closed: in the rush at an
 /// event's start nobody's idle connection keeps others out.
 pub(crate) const KEPT_ALIVE_MAX: usize = CONNECTIONS_MAX / 2;

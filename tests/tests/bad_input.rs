@@ -137,15 +137,23 @@ fn wrong_tokens_of_every_kind() {
         (format!("{}.{}x.{}", parts[0], parts[1], parts[2]), "token_signature"),
         ("x".repeat(9_000), "token_too_large"),
     ];
-    let mut client = Client::connect(&server.worker);
     for (token, code) in table {
+        let mut client = Client::connect(&server.worker);
         let refused = client.refused(json!({ "call": "auth", "token": token }));
         assert!(
             refused == code || (code == "token_signature" && refused == "token_malformed"),
             "{token}: {refused}"
         );
     }
+    let mut client = Client::connect(&server.worker);
+    for _ in 0..7 {
+        assert_eq!(client.refused(json!({ "call": "auth", "token": "a.b.c" })), "token_malformed");
+    }
     assert_eq!(client.ok(json!({ "call": "auth", "token": good }))["user"], json!({ "name": "Ada" }));
+    for _ in 0..8 {
+        assert_eq!(client.refused(json!({ "call": "auth", "token": "a.b.c" })), "token_malformed");
+    }
+    assert_eq!(client.closed(), (4004, "wrong_tokens".to_owned()));
     still_alive(&mut server);
 }
 

@@ -44,4 +44,6 @@ pub struct Settings {
     pub slow_subscribers: SlowSubscriberPolicy,
     /// Who may read `/stats`.
     pub stats_from: StatsFrom,
+    /// Descriptors that the rest of the process needs.
+    pub descriptors_reserved: u64,
 }

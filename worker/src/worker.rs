@@ -9,6 +9,7 @@ use std::sync::mpsc;
 use chatup_broker::contract::BrokerGone;
 use chatup_broker::{BrokerClient, BrokerHandle, Inbox};
 use chatup_core::exchange::{Event, Operation, Ticket, WorkerId};
+use chatup_core::limits::Limits;
 use chatup_core::session::Rules;
 use chatup_core::shard::{Shard, ShardConfig};
 use core_affinity::CoreId;
@@ -17,13 +18,13 @@ use glommio::{ExecutorJoinHandle, Latency, LocalExecutorBuilder, Placement, Shar
 use socket2::Socket;
 
 use crate::driver::{Driver, Parts};
-use crate::limits::GLOMMIO_IO_MEMORY_BYTES;
+use crate::limits::{GLOMMIO_IO_MEMORY_BYTES, GLOMMIO_PREEMPT_TIMER};
+use crate::listener;
 use crate::outside::{Sockets, World};
 use crate::preflight::{self, PreflightError};
 use crate::queues::{ShardReceiver, ShardSender, ToShard, shard_queue};
 use crate::report::{self, Board};
 use crate::settings::Settings;
-use crate::{limits, listener};
 
 /// Why a worker does not run.
 #[derive(Debug, thiserror::Error)]
@@ -78,13 +79,16 @@ impl Worker {
     ) -> Result<Worker, WorkerError> {
         let cores = choose_cores(settings)?;
         let count = u16::try_from(cores.len()).unwrap_or(u16::MAX);
-        let connections_max = preflight::check(count)?;
-        let wanted = u64::from(settings.limits.connections_per_shard_max) * u64::from(count);
-        if wanted > connections_max {
+        let descriptors = preflight::check(count)?.saturating_sub(settings.descriptors_reserved);
+        let mut limits = settings.limits.clone();
+        let allowed = u32::try_from(descriptors / u64::from(count)).unwrap_or(u32::MAX).max(1);
+        if limits.connections_per_shard_max > allowed {
             tracing::info!(
-                connections_max,
-                "descriptors allow fewer connections than limits.connections_per_shard_max"
+                connections_per_shard_max = allowed,
+                "descriptors allow fewer connections than limits.connections_per_shard_max: raise LimitNOFILE for more"
             );
+            // A clear 503 for one too many, instead of a connection that nobody can accept.
+            limits.connections_per_shard_max = allowed;
         }
         let wanted = SocketAddr::new(settings.listen, settings.port);
         let (address, listeners) = listener::bind(settings.listen, settings.port, count)
@@ -109,7 +113,7 @@ impl Worker {
         for (number, ((listener, receiver), core)) in
             (0..).zip(listeners.into_iter().zip(receivers).zip(cores))
         {
-            let shard = worker.shard(settings, number, count, core, broker, listener, receiver);
+            let shard = worker.shard(settings, &limits, number, count, core, broker, listener, receiver);
             let spawned = shard
                 .map_err(|error| error.to_string())
                 .and_then(|shard| shard.spawn(ready.clone(), Arc::clone(on_failure)));
@@ -140,6 +144,7 @@ impl Worker {
     fn shard(
         &self,
         settings: &Settings,
+        limits: &Limits,
         number: u16,
         count: u16,
         core: CoreId,
@@ -154,7 +159,7 @@ impl Worker {
                 worker: self.board.worker,
                 rules: Rules {
                     verifier: Arc::clone(&settings.verifier),
-                    limits: settings.limits.clone(),
+                    limits: limits.clone(),
                     anonymous_subscribe: settings.anonymous_subscribe,
                 },
                 origins: settings.origins.clone(),
@@ -258,7 +263,7 @@ impl ShardStart {
         LocalExecutorBuilder::new(Placement::Unbound)
             .name(&name)
             .io_memory(GLOMMIO_IO_MEMORY_BYTES)
-            .preempt_timer(limits::GLOMMIO_PREEMPT_TIMER)
+            .preempt_timer(GLOMMIO_PREEMPT_TIMER)
             .spawn(move || async move {
                 let result = self.run(ready).await;
                 if let Err(error) = &result {

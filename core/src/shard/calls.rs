@@ -187,7 +187,13 @@ impl Shard {
         let subscribed = connection.channels();
         let outcome = connection.talk().session.handle(call, subscribed, &self.rules, self.now.unix);
         match outcome {
-            Err(refused) => self.answer(key, Some(call_id), &Err(refused), outside),
+            Err(refused) => {
+                let guessing = connection.talk().session.is_guessing();
+                self.answer(key, Some(call_id), &Err(refused), outside);
+                if guessing {
+                    self.close(key, Refusal::WrongTokens, outside);
+                }
+            }
             Ok(outcome) => self.carry_out(key, call_id, outcome, outside),
         }
         if let Some(connection) = self.connections.get_mut(key) {

@@ -114,9 +114,10 @@ export class RoomView {
     this.#compose.setAttribute("aria-label", `Message to ${this.name}`);
   }
 
-  /** Own is what bears the name that the server knows, or, until it has said so, the token's. */
+  /** Own is what bears the token's name; where that cannot be read, the one that the server found in it. */
   #showMe(): void {
-    const name = this.#identity === null ? null : (this.#chat.user?.name ?? this.#identity.name);
+    const known = this.#chat.status === "authenticated" ? this.#chat.user?.name : undefined;
+    const name = this.#identity === null ? null : (this.#identity.name ?? known ?? null);
     this.#messages.me = name;
     this.#people.me = name;
   }

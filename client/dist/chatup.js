@@ -1,4 +1,4 @@
-// built from client/src and client/demo, sources sha256:57650db854f20f7ce072bf6a0147561018e2bf8a1269fa6c5217689587d0621d
+// built from client/src and client/demo, sources sha256:74468f051e48b07e40a61f0236d947da0fcf039792f4d7b35137fe8bd3ab9c83
 
 // src/limits.ts
 var BACKOFF_FIRST_MS = 500;
@@ -96,7 +96,12 @@ function browserEnvironment() {
     setTimeout: (run, delay_ms) => setTimeout(run, delay_ms),
     clearTimeout: (id) => clearTimeout(id),
     now_ms: () => performance.now(),
-    random: () => Math.random()
+    random: () => Math.random(),
+    onOnline: (run) => {
+      if (typeof globalThis.addEventListener !== "function") return () => void 0;
+      addEventListener("online", run);
+      return () => removeEventListener("online", run);
+    }
   };
 }
 function deferred() {
@@ -340,7 +345,7 @@ function isCount(value) {
 
 // src/connection.ts
 var SUBPROTOCOL = "chatup.v1";
-var CLOSES_FOR_GOOD = /* @__PURE__ */ new Set([1002, 1003, 1007, 1009]);
+var CLOSES_FOR_GOOD = /* @__PURE__ */ new Set([1002, 1003, 1007, 1009, 4003]);
 function isForGood(end) {
   return CLOSES_FOR_GOOD.has(end.code);
 }
@@ -385,15 +390,23 @@ var Connection = class {
    * drops the connection, for it then is of no use.
    */
   call(name, fields, timeout_ms) {
-    if (!this.open || this.#socket === null) return Promise.reject(connectionLost());
+    const answer = deferred();
+    this.request(name, fields, timeout_ms, answer);
+    return answer.promise;
+  }
+  /**
+   * A call whose answer is handled before the next frame is: a promise's
+   * reaction may come only after several frames that arrived together.
+   */
+  request(name, fields, timeout_ms, answer) {
+    if (!this.open || this.#socket === null) return answer.reject(connectionLost());
     const id = this.#nextCall++;
     const text = JSON.stringify({ id, call: name, ...fields });
     if (byteLength(text) > FRAME_BYTES_MAX) {
-      return Promise.reject(
+      return answer.reject(
         new ChatUpError(LOCAL_CODE.messageTooLong, "Too long to be sent", false)
       );
     }
-    const answer = deferred();
     const timer = timeout_ms === null ? null : this.#environment.setTimeout(() => this.drop(`no answer to ${name}`), timeout_ms);
     this.#calls.set(id, { answer, timer });
     try {
@@ -401,7 +414,6 @@ var Connection = class {
     } catch {
       this.drop("could not send");
     }
-    return answer.promise;
   }
   /** Ends it properly, for good. */
   close() {
@@ -554,90 +566,13 @@ var CountRefresher = class {
   }
 };
 
-// src/cursor.ts
-var Cursor = class {
-  channel;
-  #history;
-  #epoch = "";
-  /** The offset of the next message not seen yet. */
-  #next = 1;
-  /** Of the last message seen; null before the first where the server's words do not name one. */
-  #position = null;
-  /** `history`: how many messages to ask for at first; 0 for none. */
-  constructor(channel, history) {
-    this.channel = channel;
-    this.#history = history;
-  }
-  get position() {
-    return this.#position;
-  }
-  request() {
-    if (this.#position !== null) return { channel: this.channel, position: this.#position };
-    if (this.#history > 0) return { channel: this.channel, history: this.#history };
-    return { channel: this.channel };
-  }
-  /** Takes a subscription's answer. */
-  subscribed(answer) {
-    const before = this.#position;
-    const continues = before !== null && answer.recovered && answer.position.epoch === before.epoch;
-    if (continues) {
-      this.#next = before.offset + 1;
-      if (answer.next <= this.#next) return null;
-      return this.#skipTo(answer.next, "hole");
-    }
-    this.#begin(answer.position, answer.next);
-    return before === null ? null : { channel: this.channel, reason: "not_recovered" };
-  }
-  /** Takes messages, the first of which has this offset; gives those not seen before. */
-  received(offset, messages) {
-    const gap = offset > this.#next ? this.#skipTo(offset, "hole") : null;
-    const received = [];
-    for (const [index, value] of messages.entries()) {
-      const current = offset + index;
-      if (current < this.#next) continue;
-      this.#next = current + 1;
-      this.#remember(current, value);
-      const entry = parseEntry(value);
-      if (entry !== null) received.push({ offset: current, entry });
-    }
-    return { gap, received };
-  }
-  /**
-   * The server left messages out. The position stays that of the last message
-   * seen: whoever comes back with it may yet get them.
-   */
-  skipped(from, to) {
-    if (to < this.#next) return null;
-    this.#next = to + 1;
-    return { channel: this.channel, reason: "slow", from, to };
-  }
-  /** The channel began a new epoch. */
-  reset(position, next) {
-    this.#begin(position, next);
-    return { channel: this.channel, reason: "reset" };
-  }
-  #begin(position, next) {
-    this.#epoch = position.epoch;
-    this.#next = next;
-    this.#position = next === position.offset + 1 ? position : null;
-  }
-  #remember(offset, value) {
-    const id = isRecord(value) ? value["i"] : void 0;
-    if (typeof id !== "string" || id === "") return;
-    this.#position = { epoch: this.#epoch, offset, id };
-  }
-  #skipTo(offset, reason) {
-    const from = this.#next;
-    this.#next = offset;
-    return { channel: this.channel, reason, from, to: offset - 1 };
-  }
-};
-
 // src/dispatcher.ts
 var Dispatcher = class {
   #environment;
   #base;
   #room;
+  /** Gives up each request that is under way. */
+  #underWay = /* @__PURE__ */ new Set();
   /** `base` without a slash at its end. */
   constructor(environment, base, room) {
     this.#environment = environment;
@@ -666,10 +601,19 @@ var Dispatcher = class {
     const clients = Array.isArray(answer["clients"]) ? answer["clients"] : [];
     return { ...counts, limit, skip, clients: clients.map(parseUser) };
   }
+  /** Gives up every request that is under way; nobody waits for it any more. */
+  abandon() {
+    for (const giveUp of [...this.#underWay]) giveUp();
+  }
   /** One request with its time limit, which covers the body, too. */
   async #ask(path, request) {
     const abort = new AbortController();
     const timer = this.#environment.setTimeout(() => abort.abort(), DISPATCHER_TIMEOUT_MS);
+    const giveUp = () => {
+      this.#environment.clearTimeout(timer);
+      abort.abort();
+    };
+    this.#underWay.add(giveUp);
     let response;
     let body = null;
     try {
@@ -680,6 +624,7 @@ var Dispatcher = class {
       throw new ChatUpError(LOCAL_CODE.dispatcherError, `The dispatcher did not answer: ${why}`, true);
     } finally {
       this.#environment.clearTimeout(timer);
+      this.#underWay.delete(giveUp);
     }
     if (response.status === 418) {
       throw new ChatUpError(LOCAL_CODE.noWorker, "No workers available", true);
@@ -771,8 +716,8 @@ var Membership = class {
     this.#jwt = token;
     this.#waiting = deferred();
     const { promise } = this.#waiting;
-    if (this.#state !== "joined") this.#set("pending", null);
-    if (this.#connection !== null) void this.#identify(this.#connection);
+    const stillWanted = this.#state === "joined" || this.#set("pending", null);
+    if (stillWanted && this.#connection !== null) void this.#identify(this.#connection);
     return promise;
   }
   /** Leaves the room and forgets the token. Messages are still received. */
@@ -816,9 +761,12 @@ var Membership = class {
       const auth = await connection.call("auth", { token: this.#jwt }, SETUP_TIMEOUT_MS);
       if (!isCurrent()) return;
       const user = parseUser(auth["user"]);
+      await this.#handlers.received(connection);
+      if (!isCurrent()) return;
       const join = await connection.call("join", { room: this.#room }, SETUP_TIMEOUT_MS);
       if (!isCurrent()) return;
       this.#joined(connection, user);
+      if (!isCurrent()) return;
       const ttl_s = parseBanSeconds(join["banned"]);
       if (ttl_s !== null) this.#handlers.banned(ttl_s);
     } catch (error) {
@@ -828,7 +776,7 @@ var Membership = class {
   #joined(connection, user) {
     this.#failures = 0;
     this.#user = user;
-    this.#set("joined", null);
+    if (!this.#set("joined", null)) return;
     this.#waiting?.resolve(user);
     this.#waiting = null;
     this.#handlers.joined(connection);
@@ -842,15 +790,15 @@ var Membership = class {
     }
     if (error.retry) {
       this.#failures += 1;
-      this.#set("failing", error);
       this.#clearRetry();
+      if (!this.#set("failing", error)) return;
       this.#retryTimer = this.#environment.setTimeout(
         () => void this.#identify(connection),
         backoffDelayMs(this.#failures, this.#environment.random)
       );
       return;
     }
-    this.#set("refused", error);
+    if (!this.#set("refused", error)) return;
     this.#waiting?.reject(error);
     this.#waiting = null;
     this.#handlers.left(error);
@@ -866,10 +814,13 @@ var Membership = class {
     if (this.#retryTimer !== null) this.#environment.clearTimeout(this.#retryTimer);
     this.#retryTimer = null;
   }
+  /** Whether it still holds after the handlers heard of it: one may close, or become somebody else. */
   #set(state, error) {
+    const generation = this.#generation;
     this.#state = state;
     this.#error = error;
     this.#handlers.changed();
+    return generation === this.#generation;
   }
 };
 
@@ -986,13 +937,191 @@ function randomHex() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+// src/cursor.ts
+var Cursor = class {
+  channel;
+  #history;
+  #epoch = "";
+  /** The offset of the next message not seen yet. */
+  #next = 1;
+  /** Of the last message seen; null before the first where the server's words do not name one. */
+  #position = null;
+  /** The ids of the last messages seen, oldest first: as many as a history may repeat. */
+  #seen = /* @__PURE__ */ new Set();
+  /** Up to this offset messages may be ones seen before, under other numbers. */
+  #repeatedTo = 0;
+  /**
+   * `history`: how many of the last messages to ask for, at first and where the
+   * server cannot go on from the position; 0 for none.
+   */
+  constructor(channel, history) {
+    this.channel = channel;
+    this.#history = history;
+  }
+  get position() {
+    return this.#position;
+  }
+  request() {
+    return {
+      channel: this.channel,
+      ...this.#position === null ? {} : { position: this.#position },
+      ...this.#history === 0 ? {} : { history: this.#history }
+    };
+  }
+  /** Takes a subscription's answer. */
+  subscribed(answer) {
+    const before = this.#position;
+    const continues = before !== null && answer.recovered && answer.position.epoch === before.epoch;
+    if (continues) {
+      this.#next = before.offset + 1;
+      if (answer.next <= this.#next) return null;
+      return this.#skipTo(answer.next, "hole");
+    }
+    this.#begin(answer.position, answer.next);
+    return before === null ? null : { channel: this.channel, reason: "not_recovered" };
+  }
+  /** Takes messages, the first of which has this offset; gives those not seen before. */
+  received(offset, messages) {
+    const gap = offset > this.#next ? this.#skipTo(offset, "hole") : null;
+    const received = [];
+    for (const [index, value] of messages.entries()) {
+      const current = offset + index;
+      if (current < this.#next) continue;
+      this.#next = current + 1;
+      if (this.#remember(current, value)) continue;
+      const entry = parseEntry(value);
+      if (entry !== null) received.push({ offset: current, entry });
+    }
+    return { gap, received };
+  }
+  /**
+   * The server left messages out. The position stays that of the last message
+   * seen: whoever comes back with it may yet get them.
+   */
+  skipped(from, to) {
+    if (to < this.#next) return null;
+    this.#next = to + 1;
+    return { channel: this.channel, reason: "slow", from, to };
+  }
+  /** The channel began a new epoch. */
+  reset(position, next) {
+    this.#begin(position, next);
+    return { channel: this.channel, reason: "reset" };
+  }
+  #begin(position, next) {
+    this.#epoch = position.epoch;
+    this.#next = next;
+    this.#repeatedTo = position.offset;
+    this.#position = next === position.offset + 1 ? position : null;
+  }
+  /** Whether the message was seen before, under another number. */
+  #remember(offset, value) {
+    const id = isRecord(value) ? value["i"] : void 0;
+    if (typeof id !== "string" || id === "") return false;
+    this.#position = { epoch: this.#epoch, offset, id };
+    const known = this.#seen.delete(id);
+    this.#seen.add(id);
+    if (this.#seen.size > this.#history) this.#seen.delete(this.#seen.values().next().value);
+    return known && offset <= this.#repeatedTo;
+  }
+  #skipTo(offset, reason) {
+    const from = this.#next;
+    this.#next = offset;
+    return { channel: this.channel, reason, from, to: offset - 1 };
+  }
+};
+
+// src/subscription.ts
+var Subscription = class {
+  #cursors = /* @__PURE__ */ new Map();
+  #handlers;
+  /** The connection that was asked; null while there is none. */
+  #connection = null;
+  #state = "asked";
+  #waiting = [];
+  /** `history`: how many messages to begin with in this one of the channels. */
+  constructor(channels, history, handlers) {
+    for (const channel of channels) {
+      this.#cursors.set(channel, new Cursor(channel, channel === history.channel ? history.count : 0));
+    }
+    this.#handlers = handlers;
+  }
+  get receiving() {
+    return this.#connection !== null && this.#state === "receiving";
+  }
+  /** On a connection that has just opened. */
+  begin(connection) {
+    this.#connection = connection;
+    this.#state = "asked";
+    const requests = [...this.#cursors.values()].map((cursor) => cursor.request());
+    connection.request("subscribe", { channels: requests }, SETUP_TIMEOUT_MS, {
+      resolve: (ok) => this.#answered(connection, requests, ok),
+      reject: (error) => {
+        if (isConnectionLost(error) || connection !== this.#connection) return;
+        this.#state = "refused";
+        this.#goOn();
+        this.#handlers.refused(connection, error);
+      }
+    });
+  }
+  /** The connection is over. */
+  end() {
+    this.#connection = null;
+    this.#goOn();
+  }
+  /**
+   * Resolves once this connection has answered, for whoever is to be heard by
+   * itself. What it refused before is asked for again: by now one may be known.
+   */
+  settled(connection) {
+    if (connection !== this.#connection || this.#state === "receiving") return Promise.resolve();
+    const settled = new Promise((resolve) => this.#waiting.push(resolve));
+    if (this.#state === "refused") this.begin(connection);
+    return settled;
+  }
+  pushed(push) {
+    const cursor = this.#cursors.get(push.channel);
+    if (cursor === void 0 || !this.receiving) return;
+    switch (push.kind) {
+      case "messages": {
+        const { gap, received } = cursor.received(push.offset, push.messages);
+        this.#tell(gap);
+        for (const one of received) if (this.receiving) this.#handlers.received(push.channel, one);
+        return;
+      }
+      case "gap":
+        return this.#tell(cursor.skipped(push.from, push.to));
+      case "reset":
+        return this.#tell(cursor.reset(push.position, push.next));
+    }
+  }
+  #answered(connection, requests, ok) {
+    if (connection !== this.#connection) return;
+    const answers = parseSubscribed(ok, requests.map((request) => request.channel));
+    if (answers === null) return connection.drop("a subscription's answer makes no sense");
+    const gaps = answers.map((answer) => this.#cursors.get(answer.channel)?.subscribed(answer) ?? null);
+    this.#state = "receiving";
+    this.#goOn();
+    this.#handlers.receiving();
+    for (const gap of gaps) this.#tell(gap);
+  }
+  #tell(gap) {
+    if (gap !== null && this.receiving) this.#handlers.missing(gap);
+  }
+  #goOn() {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+};
+
 // src/protocol.ts
 var ChatUpProtocol = class {
   stats = { msgSent: 0, msgReceived: 0, latency: null, pubCount: 0, subCount: 0 };
   #conf;
   #dispatcher;
   #retry;
-  #cursors = /* @__PURE__ */ new Map();
+  #subscription;
   #membership;
   #outbox;
   #counts;
@@ -1005,7 +1134,6 @@ var ChatUpProtocol = class {
   #onGap = new Listeners();
   #status = "disconnected";
   #connection = null;
-  #subscribed = false;
   #started = false;
   /** Why nothing happens any more. */
   #finished = null;
@@ -1015,9 +1143,16 @@ var ChatUpProtocol = class {
   constructor(conf) {
     this.#conf = checkConfiguration(conf);
     const { environment, dispatcher, room, channels, history, countRefresh_ms, jwt } = this.#conf;
-    for (const channel of channels) {
-      this.#cursors.set(channel, new Cursor(channel, channel === messagesChannel(room) ? history : 0));
-    }
+    this.#subscription = new Subscription(
+      channels,
+      { channel: messagesChannel(room), count: history },
+      {
+        receiving: () => this.#receiving(),
+        refused: (connection, error) => this.#subscribeRefused(connection, error),
+        missing: (gap) => this.#onGap.emit(gap),
+        received: (channel, received) => this.#deliver(channel, received)
+      }
+    );
     this.#dispatcher = new Dispatcher(environment, dispatcher, room);
     this.#retry = new RetryPolicy(environment.random);
     this.#outbox = new Outbox(environment, () => {
@@ -1031,7 +1166,8 @@ var ChatUpProtocol = class {
     );
     this.#membership = new Membership(environment, room, jwt, {
       changed: () => this.#showMembership(),
-      joined: (connection) => this.#joined(connection),
+      received: (connection) => this.#subscription.settled(connection),
+      joined: (connection) => this.#outbox.start(connection),
       banned: (ttl_s) => this.#onBan.emit({ room, ttl_s }),
       left: (error) => {
         this.#outbox.pause();
@@ -1042,6 +1178,10 @@ var ChatUpProtocol = class {
   }
   get status() {
     return this.#status;
+  }
+  /** Whether the room's messages arrive now. */
+  get receiving() {
+    return this.#subscription.receiving;
   }
   get room() {
     return this.#conf.room;
@@ -1111,23 +1251,26 @@ var ChatUpProtocol = class {
   }
   /** Ends everything, for good. What was said and not acknowledged is rejected. */
   close() {
-    this.#finish(new ChatUpError(LOCAL_CODE.closed, "The chat was closed", false), "disconnected");
+    this.#finish(new ChatUpError(LOCAL_CODE.closed, "The chat was closed", false));
+  }
+  // Handlers may call anything, `close` included: after whatever tells them
+  // something, look again whether it is all over.
+  get #over() {
+    return this.#finished !== null;
   }
   /** One connection after another, until there is an end for good. */
   async #run() {
     let leaving = false;
-    while (this.#finished === null) {
+    while (!this.#over) {
       const excluded = this.#retry.excludedWorker;
       this.#setStatus(excluded !== null || leaving ? "workerSwitch" : "gettingWorker");
+      if (this.#over) return;
       const worker = await this.#findWorker(excluded);
-      if (this.#finished !== null) return;
+      if (this.#over) return;
       const end = worker === null ? null : await this.#serve(worker);
-      if (this.#finished !== null) return;
+      if (this.#over) return;
       if (end?.renew === true) continue;
-      if (end !== null && isForGood(end)) {
-        this.#finish(connectionRefused(end), "subConnectError");
-        return;
-      }
+      if (end !== null && isForGood(end)) return this.#finish(connectionRefused(end));
       leaving = end?.code === 1001;
       if (end !== null) this.#setStatus(leaving ? "workerSwitch" : "subConnectError");
       await this.#sleep(this.#retry.delayMs(end === null ? null : retryHintMs(end.reason)));
@@ -1136,23 +1279,24 @@ var ChatUpProtocol = class {
   async #findWorker(excluded) {
     try {
       const worker = await this.#dispatcher.join(excluded);
-      if (worker.counts !== null && this.#finished === null) this.#counted(worker.counts);
+      if (worker.counts !== null && !this.#over) this.#counted(worker.counts);
       return worker;
     } catch (error) {
       const none = asChatUpError(error).code === LOCAL_CODE.noWorker;
       if (none) this.#retry.noWorker();
       else this.#retry.dispatcherFailed();
-      if (this.#finished === null) this.#setStatus(none ? "noWorker" : "dispatcherError");
+      this.#setStatus(none ? "noWorker" : "dispatcherError");
       return null;
     }
   }
-  /** Holds one connection until it ends. */
+  /** Holds one connection until it ends; null where none was begun. */
   async #serve(worker) {
     this.#setStatus("connecting");
+    if (this.#over) return null;
     const connection = new Connection(this.#conf.environment, worker.url, {
       opened: () => {
         this.#membership.connected(connection);
-        void this.#subscribe(connection);
+        this.#subscription.begin(connection);
       },
       pushed: (push) => this.#pushed(push),
       latency: (latency_ms) => {
@@ -1162,7 +1306,7 @@ var ChatUpProtocol = class {
     this.#connection = connection;
     const end = await connection.ended;
     this.#connection = null;
-    this.#subscribed = false;
+    this.#subscription.end();
     this.#clearStable();
     this.#counts.stop();
     this.#outbox.pause();
@@ -1171,26 +1315,12 @@ var ChatUpProtocol = class {
     else if (!end.renew) this.#retry.workerFailed(worker.id);
     return end;
   }
-  async #subscribe(connection) {
-    const requests = [...this.#cursors.values()].map((cursor) => cursor.request());
-    try {
-      const ok = await connection.call("subscribe", { channels: requests }, SETUP_TIMEOUT_MS);
-      const answers = parseSubscribed(ok, requests.map((request) => request.channel));
-      if (answers === null) return connection.drop("a subscription's answer makes no sense");
-      const gaps = answers.map((answer) => this.#cursors.get(answer.channel)?.subscribed(answer));
-      this.#nowSubscribed();
-      for (const gap of gaps) if (gap) this.#onGap.emit(gap);
-    } catch (error) {
-      if (!isConnectionLost(error)) this.#subscribeRefused(connection, asChatUpError(error));
-    }
-  }
-  #nowSubscribed() {
-    this.#subscribed = true;
+  #receiving() {
     this.#clearStable();
     this.#stableTimer = this.#conf.environment.setTimeout(() => this.#retry.stable(), STABLE_AFTER_MS);
     this.#counts.start();
-    this.#ready.resolve();
     this.#showMembership();
+    this.#ready.resolve();
   }
   #subscribeRefused(connection, error) {
     if (error.retry) return connection.drop(`subscribe: ${error.code}`);
@@ -1199,34 +1329,11 @@ var ChatUpProtocol = class {
       this.#ready.reject(error);
       return;
     }
-    this.#finish(error, "subConnectError");
-  }
-  #joined(connection) {
-    this.#outbox.start(connection);
-    if (!this.#subscribed && this.#status === "authError") void this.#subscribe(connection);
+    this.#finish(error);
   }
   #pushed(push) {
-    if (push.kind === "banned") {
-      this.#onBan.emit({ room: push.room, ttl_s: push.ttl_s });
-      return;
-    }
-    const cursor = this.#cursors.get(push.channel);
-    if (cursor === void 0 || !this.#subscribed) return;
-    switch (push.kind) {
-      case "messages": {
-        const { gap, received } = cursor.received(push.offset, push.messages);
-        if (gap !== null) this.#onGap.emit(gap);
-        for (const one of received) this.#deliver(push.channel, one);
-        return;
-      }
-      case "gap": {
-        const gap = cursor.skipped(push.from, push.to);
-        if (gap !== null) this.#onGap.emit(gap);
-        return;
-      }
-      case "reset":
-        this.#onGap.emit(cursor.reset(push.position, push.next));
-    }
+    if (push.kind === "banned") this.#onBan.emit({ room: push.room, ttl_s: push.ttl_s });
+    else this.#subscription.pushed(push);
   }
   #deliver(channel, { offset, entry }) {
     if (entry.kind === "message") {
@@ -1246,7 +1353,7 @@ var ChatUpProtocol = class {
   }
   /** The status while connected follows from who this client is. */
   #showMembership() {
-    if (!this.#subscribed) return;
+    if (!this.receiving) return;
     const statuses = {
       anonymous: "connected",
       pending: "connected",
@@ -1257,34 +1364,46 @@ var ChatUpProtocol = class {
     this.#setStatus(statuses[this.#membership.state]);
   }
   #setStatus(status) {
-    if (status === this.#status) return;
+    if (status === this.#status || this.#over) return;
     this.#status = status;
     this.#onStatus.emit(status);
   }
+  /** Until the time is up, the network has come back, or it is all over. */
   #sleep(delay_ms) {
+    if (this.#over) return Promise.resolve();
+    const { environment } = this.#conf;
     return new Promise((resolve) => {
-      const timer = this.#conf.environment.setTimeout(resolve, delay_ms);
-      this.#wake = () => {
-        this.#conf.environment.clearTimeout(timer);
+      const wake = () => {
+        environment.clearTimeout(timer);
+        forget();
+        this.#wake = null;
         resolve();
       };
+      const timer = environment.setTimeout(wake, delay_ms);
+      const forget = environment.onOnline(wake);
+      this.#wake = wake;
     });
   }
   #clearStable() {
     if (this.#stableTimer !== null) this.#conf.environment.clearTimeout(this.#stableTimer);
     this.#stableTimer = null;
   }
-  #finish(error, status) {
-    if (this.#finished !== null) return;
+  #finish(error) {
+    if (this.#over) return;
     this.#finished = error;
+    this.#clearStable();
     this.#counts.stop();
     this.#membership.finish(error);
+    this.#subscription.end();
     this.#outbox.pause();
     this.#outbox.rejectAll(error);
     this.#connection?.close();
+    this.#dispatcher.abandon();
     this.#wake?.();
     this.#ready.reject(error);
-    this.#setStatus(status);
+    if (this.#status === "disconnected") return;
+    this.#status = "disconnected";
+    this.#onStatus.emit(this.#status);
   }
 };
 function connectionRefused(end) {

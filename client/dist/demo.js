@@ -1,4 +1,4 @@
-// built from client/src and client/demo, sources sha256:57650db854f20f7ce072bf6a0147561018e2bf8a1269fa6c5217689587d0621d
+// built from client/src and client/demo, sources sha256:74468f051e48b07e40a61f0236d947da0fcf039792f4d7b35137fe8bd3ab9c83
 
 // demo/demo.ts
 import { isRoomName } from "./chatup.js";
@@ -24,7 +24,7 @@ var IdentityStore = class {
   }
 };
 function identityOf(token) {
-  return { token, name: nameInToken(token) ?? "somebody" };
+  return { token, name: nameInToken(token) };
 }
 function takeTokenFromAddress() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token")?.trim();
@@ -37,14 +37,14 @@ function nameInToken(token) {
     const payload = token.split(".")[1] ?? "";
     const bytes = Uint8Array.from(atob(payload.replace(/-/g, "+").replace(/_/g, "/")), (char) => char.charCodeAt(0));
     const name = JSON.parse(new TextDecoder().decode(bytes))?._public?.name;
-    return typeof name === "string" && name.trim() !== "" ? name.trim() : null;
+    return typeof name === "string" && name !== "" ? name : null;
   } catch {
     return null;
   }
 }
 async function givesOutTokens(dispatcher2) {
   try {
-    return (await requestToken(dispatcher2, "")).status !== 404;
+    return (await request(dispatcher2, { method: "GET" })).status !== 404;
   } catch {
     return true;
   }
@@ -52,7 +52,11 @@ async function givesOutTokens(dispatcher2) {
 async function tokenFor(dispatcher2, name) {
   let response;
   try {
-    response = await requestToken(dispatcher2, name);
+    response = await request(dispatcher2, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ name })
+    });
   } catch {
     throw new Error("The server cannot be reached. Try again.");
   }
@@ -64,14 +68,8 @@ async function tokenFor(dispatcher2, name) {
   if (response.status === 404) throw new Error("This server gives out no names. Paste a token.");
   throw new Error(messageIn(body) ?? `The server did not take this name (${response.status}).`);
 }
-function requestToken(dispatcher2, name) {
-  return fetch(`${dispatcher2}/demo/token`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ name }),
-    credentials: "omit",
-    cache: "no-store"
-  });
+function request(dispatcher2, how) {
+  return fetch(`${dispatcher2}/demo/token`, { ...how, credentials: "omit", cache: "no-store" });
 }
 function messageIn(body) {
   const error = typeof body === "object" && body !== null ? body["error"] : null;
@@ -84,9 +82,12 @@ function field(value, name) {
 }
 
 // demo/looks.ts
-function nameOf(user) {
-  const name = user.name?.trim();
-  return name === void 0 || name === "" ? "somebody" : name;
+function nameOf({ name }) {
+  return name === void 0 || name === "" ? null : name;
+}
+var INVISIBLE = /[\p{Cc}\u061C\u200B\u200E\u200F\u2028-\u202E\u2060\u2066-\u2069\uFEFF]/gu;
+function shownName(name) {
+  return name.replace(INVISIBLE, "�");
 }
 function setColour(element, name) {
   element.style.setProperty("--hue", String(hueOf(name)));
@@ -146,149 +147,6 @@ function copyOf(templateId) {
 // demo/room.ts
 import { ChatUpError, ChatUpProtocol } from "./chatup.js";
 
-// demo/message-list.ts
-var ENTRIES_MAX = 500;
-var TOGETHER_S_MAX = 300;
-var BACKGROUND_DRAW_MS = 500;
-var AT_END_PX = 40;
-var MessageList = class {
-  #list;
-  #jump;
-  #jumpText;
-  #empty;
-  #resize;
-  #waiting = [];
-  #drawPlanned = false;
-  #atEnd = true;
-  #unread = 0;
-  #me = null;
-  constructor(room) {
-    this.#list = part(room, ".messages");
-    this.#jump = part(room, "[data-part=jump]");
-    this.#jumpText = part(room, "[data-part=jump-text]");
-    this.#empty = part(room, "[data-part=empty]");
-    this.#list.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    this.#jump.addEventListener("click", () => this.toEnd());
-    this.#resize = new ResizeObserver(() => {
-      if (this.#atEnd) this.#scrollToEnd();
-    });
-    this.#resize.observe(this.#list);
-  }
-  /** Whose messages are marked as own. */
-  set me(name) {
-    this.#me = name;
-    for (const entry of this.#entries()) this.#markOwn(entry);
-  }
-  message({ user, msg, d }) {
-    const name = nameOf(user);
-    const entry = copyOf("message-template");
-    entry.dataset["author"] = name;
-    entry.dataset["at"] = String(d);
-    setColour(entry, name);
-    part(entry, ".avatar").textContent = initialOf(name);
-    part(entry, ".name").textContent = name;
-    part(entry, ".text").textContent = msg;
-    showTime(part(entry, ".time"), d);
-    this.#markOwn(entry);
-    this.#add(entry);
-  }
-  /** A subtle line about somebody. */
-  event(name, what) {
-    const entry = copyOf("line-template");
-    setColour(entry, name);
-    part(entry, ".name").textContent = name;
-    part(entry, ".what").textContent = ` ${what}`;
-    this.#add(entry);
-  }
-  /** A line about the stream itself. */
-  gap(text) {
-    const entry = copyOf("line-template");
-    entry.classList.add("gap");
-    part(entry, ".what").textContent = text;
-    this.#add(entry);
-  }
-  /** Takes away all that somebody said. */
-  removeAuthor(name) {
-    this.#draw();
-    for (const entry of this.#entries()) if (entry.dataset["author"] === name) entry.remove();
-    let before = null;
-    for (const entry of this.#entries()) {
-      group(entry, before);
-      before = entry;
-    }
-    this.#empty.hidden = before !== null;
-  }
-  toEnd() {
-    this.#atEnd = true;
-    this.#scrollToEnd();
-    this.#showUnread(0);
-  }
-  stop() {
-    this.#resize.disconnect();
-  }
-  #add(entry) {
-    this.#waiting.push(entry);
-    if (this.#waiting.length > ENTRIES_MAX) this.#waiting.shift();
-    if (this.#drawPlanned) return;
-    this.#drawPlanned = true;
-    const timer = setTimeout(() => this.#draw(), BACKGROUND_DRAW_MS);
-    requestAnimationFrame(() => {
-      clearTimeout(timer);
-      this.#draw();
-    });
-  }
-  #draw() {
-    this.#drawPlanned = false;
-    const entries = this.#waiting;
-    if (entries.length === 0) return;
-    this.#waiting = [];
-    const batch = document.createDocumentFragment();
-    let before = this.#list.lastElementChild;
-    for (const entry of entries) {
-      group(entry, before);
-      batch.append(entry);
-      before = entry;
-    }
-    this.#list.append(batch);
-    this.#empty.hidden = true;
-    this.#trim();
-    if (this.#atEnd) this.#scrollToEnd();
-    else this.#showUnread(this.#unread + entries.filter((entry) => entry.dataset["author"]).length);
-  }
-  #trim() {
-    const surplus = this.#list.childElementCount - ENTRIES_MAX;
-    if (surplus <= 0) return;
-    for (let removed = 0; removed < surplus; removed += 1) this.#list.firstElementChild?.remove();
-    const first = this.#list.firstElementChild;
-    if (first !== null) group(first, null);
-  }
-  #entries() {
-    return [...this.#list.children, ...this.#waiting];
-  }
-  #markOwn(entry) {
-    const author = entry.dataset["author"];
-    entry.classList.toggle("own", author !== void 0 && author === this.#me);
-  }
-  #scrolled() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#list;
-    this.#atEnd = scrollHeight - scrollTop - clientHeight <= AT_END_PX;
-    if (this.#atEnd) this.#showUnread(0);
-  }
-  #scrollToEnd() {
-    this.#list.scrollTop = this.#list.scrollHeight;
-  }
-  #showUnread(count) {
-    this.#unread = count;
-    this.#jump.hidden = count === 0;
-    this.#jumpText.textContent = count === 1 ? "1 new message" : `${count} new messages`;
-  }
-};
-function group(entry, before) {
-  const author = entry.dataset["author"];
-  const together = before !== null && author !== void 0 && before.dataset["author"] === author && Math.abs(Number(entry.dataset["at"]) - Number(before.dataset["at"])) <= TOGETHER_S_MAX;
-  entry.classList.toggle("follows", together);
-}
-
 // demo/texts.ts
 var STATUS_TEXTS = {
   disconnected: { text: "Closed", tone: "idle" },
@@ -340,21 +198,21 @@ function refusalText(error) {
 function tokenText(error) {
   return error.code === "token_expired" ? "Your token has expired. Sign out and take a new one." : `The server did not accept who you are: ${error.message}`;
 }
-function gapText(gap) {
-  switch (gap.reason) {
-    case "slow":
-    case "hole":
-      return missing(gap);
-    case "not_recovered":
-      return "Some messages may be missing";
-    case "reset":
-      return "The room began anew; earlier messages may be missing";
-  }
+function lossOf({ reason, from, to }) {
+  const count = from === void 0 || to === void 0 ? null : to - from + 1;
+  return { count, beganAnew: reason === "reset" };
 }
-function missing({ from, to }) {
-  if (from === void 0 || to === void 0) return "Some messages are missing";
-  const count = to - from + 1;
+function together(one, other) {
+  const count = one.count === null || other.count === null ? null : one.count + other.count;
+  return { count, beganAnew: one.beganAnew || other.beganAnew };
+}
+function lossText({ count, beganAnew }) {
+  if (beganAnew) return "The room began anew; earlier messages may be missing";
+  if (count === null) return "Some messages may be missing";
   return count === 1 ? "1 message is missing" : `${count} messages are missing`;
+}
+function gapText(gap) {
+  return lossText(lossOf(gap));
 }
 function waitOf({ details }) {
   for (const field2 of ["ttw_s", "ttw", "ttl_s"]) {
@@ -364,46 +222,223 @@ function waitOf({ details }) {
   return null;
 }
 
+// demo/message-list.ts
+var ENTRIES_MAX = 500;
+var TOGETHER_S_MAX = 300;
+var BACKGROUND_DRAW_MS = 500;
+var AT_END_PX = 40;
+var MessageList = class {
+  #list;
+  #jump;
+  #jumpText;
+  #empty;
+  #resize;
+  #waiting = [];
+  #drawPlanned = false;
+  #atEnd = true;
+  #unread = 0;
+  #me = null;
+  /** The last entry, where that is a line about missing messages. */
+  #lastLoss = null;
+  constructor(room) {
+    this.#list = part(room, ".messages");
+    this.#jump = part(room, "[data-part=jump]");
+    this.#jumpText = part(room, "[data-part=jump-text]");
+    this.#empty = part(room, "[data-part=empty]");
+    this.#list.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.#jump.addEventListener("click", () => this.toEnd());
+    this.#resize = new ResizeObserver(() => {
+      if (this.#atEnd) this.#scrollToEnd();
+    });
+    this.#resize.observe(this.#list);
+  }
+  /** Whose messages are marked as own. */
+  set me(name) {
+    this.#me = name;
+    for (const entry of this.#entries()) this.#markOwn(entry);
+  }
+  message({ user, msg, d }) {
+    const name = nameOf(user);
+    const entry = copyOf("message-template");
+    entry.dataset["at"] = String(d);
+    if (name === null) {
+      entry.classList.add("announcement");
+    } else {
+      entry.dataset["author"] = name;
+      setColour(entry, name);
+      part(entry, ".avatar").textContent = initialOf(shownName(name));
+      part(entry, ".name").textContent = shownName(name);
+    }
+    part(entry, ".text").textContent = msg;
+    showTime(part(entry, ".time"), d);
+    this.#markOwn(entry);
+    this.#add(entry);
+  }
+  /** A subtle line about somebody. */
+  event(name, what) {
+    const entry = copyOf("line-template");
+    setColour(entry, name ?? "");
+    part(entry, ".name").textContent = name === null ? "Somebody without a name" : shownName(name);
+    part(entry, ".what").textContent = ` ${what}`;
+    this.#add(entry);
+  }
+  /** A line about messages that are missing; the next such line right after it becomes one with it. */
+  gap(gap) {
+    const last = this.#lastLoss;
+    if (last !== null) {
+      last.loss = together(last.loss, lossOf(gap));
+      part(last.entry, ".what").textContent = lossText(last.loss);
+      return;
+    }
+    const entry = copyOf("line-template");
+    entry.classList.add("gap");
+    part(entry, ".what").textContent = gapText(gap);
+    this.#add(entry);
+    this.#lastLoss = { entry, loss: lossOf(gap) };
+  }
+  /** Takes away all that somebody said. */
+  removeAuthor(name) {
+    this.#draw();
+    for (const entry of this.#entries()) if (entry.dataset["author"] === name) entry.remove();
+    let before = null;
+    for (const entry of this.#entries()) {
+      group(entry, before);
+      before = entry;
+    }
+    this.#empty.hidden = before !== null;
+  }
+  toEnd() {
+    this.#atEnd = true;
+    this.#scrollToEnd();
+    this.#showUnread(0);
+  }
+  stop() {
+    this.#resize.disconnect();
+  }
+  #add(entry) {
+    this.#lastLoss = null;
+    this.#waiting.push(entry);
+    if (this.#waiting.length > ENTRIES_MAX) this.#waiting.shift();
+    if (this.#drawPlanned) return;
+    this.#drawPlanned = true;
+    const timer = setTimeout(() => this.#draw(), BACKGROUND_DRAW_MS);
+    requestAnimationFrame(() => {
+      clearTimeout(timer);
+      this.#draw();
+    });
+  }
+  #draw() {
+    this.#drawPlanned = false;
+    const entries = this.#waiting;
+    if (entries.length === 0) return;
+    this.#waiting = [];
+    const batch = document.createDocumentFragment();
+    let before = this.#list.lastElementChild;
+    for (const entry of entries) {
+      group(entry, before);
+      batch.append(entry);
+      before = entry;
+    }
+    this.#list.append(batch);
+    this.#empty.hidden = true;
+    this.#trim();
+    if (this.#atEnd) this.#scrollToEnd();
+    else this.#showUnread(this.#unread + entries.filter((entry) => entry.dataset["at"]).length);
+  }
+  #trim() {
+    const surplus = this.#list.childElementCount - ENTRIES_MAX;
+    if (surplus <= 0) return;
+    for (let removed = 0; removed < surplus; removed += 1) this.#list.firstElementChild?.remove();
+    const first = this.#list.firstElementChild;
+    if (first !== null) group(first, null);
+  }
+  #entries() {
+    return [...this.#list.children, ...this.#waiting];
+  }
+  #markOwn(entry) {
+    const author = entry.dataset["author"];
+    entry.classList.toggle("own", author !== void 0 && author === this.#me);
+  }
+  #scrolled() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#list;
+    this.#atEnd = scrollHeight - scrollTop - clientHeight <= AT_END_PX;
+    if (this.#atEnd) this.#showUnread(0);
+  }
+  #scrollToEnd() {
+    this.#list.scrollTop = this.#list.scrollHeight;
+  }
+  #showUnread(count) {
+    this.#unread = count;
+    this.#jump.hidden = count === 0;
+    this.#jumpText.textContent = count === 1 ? "1 new message" : `${count} new messages`;
+  }
+};
+function group(entry, before) {
+  const author = entry.dataset["author"];
+  const together2 = before !== null && author !== void 0 && before.dataset["author"] === author && Math.abs(Number(entry.dataset["at"]) - Number(before.dataset["at"])) <= TOGETHER_S_MAX;
+  entry.classList.toggle("follows", together2);
+}
+
 // demo/notice.ts
 var GAP_SHOWN_MS = 1e4;
 var Notice = class {
   #element;
+  #text;
+  #unsent;
   #timer;
-  #ban = false;
+  #kind = null;
   constructor(element) {
     this.#element = element;
+    this.#text = part(element, "[data-part=notice-text]");
+    this.#unsent = part(element, "[data-part=unsent]");
+    part(element, "[data-part=forget-unsent]").addEventListener("click", () => this.forgetUnsent());
   }
   ban(ttl_s) {
     clearTimeout(this.#timer);
     if (ttl_s === 0) return this.clear();
-    this.#ban = true;
     this.#show("ban", banText(ttl_s));
     if (ttl_s < 0) return;
     const left_s = Math.min(ttl_s, 1);
     this.#timer = setTimeout(() => this.ban(Math.max(ttl_s - left_s, 0)), left_s * 1e3);
   }
   refusal(text) {
-    if (this.#ban) return;
+    if (this.#kind === "ban") return;
     clearTimeout(this.#timer);
     this.#show("refusal", text);
   }
   gap(text) {
-    if (!this.#element.hidden && this.#element.dataset["kind"] !== "gap") return;
+    if (this.#kind !== null && this.#kind !== "gap") return;
     clearTimeout(this.#timer);
     this.#show("gap", `${text}.`);
     this.#timer = setTimeout(() => this.clear(), GAP_SHOWN_MS);
   }
+  /** A text that has no other place; it stays until it is dismissed. */
+  unsent(text) {
+    const entry = copyOf("unsent-template");
+    part(entry, ".unsent-text").textContent = text;
+    part(this.#unsent, "[data-part=unsent-texts]").append(entry);
+    this.#unsent.hidden = false;
+    this.#showAny();
+  }
+  forgetUnsent() {
+    part(this.#unsent, "[data-part=unsent-texts]").replaceChildren();
+    this.#unsent.hidden = true;
+    this.#showAny();
+  }
   /** Something was sent: refusals and bans are over. */
   clear() {
     clearTimeout(this.#timer);
-    this.#ban = false;
-    this.#element.hidden = true;
-    this.#element.textContent = "";
+    this.#show(null, "");
   }
   #show(kind, text) {
-    this.#element.dataset["kind"] = kind;
-    this.#element.textContent = text;
-    this.#element.hidden = false;
+    this.#kind = kind;
+    this.#element.dataset["kind"] = kind ?? "unsent";
+    this.#text.textContent = text;
+    this.#text.hidden = kind === null;
+    this.#showAny();
+  }
+  #showAny() {
+    this.#element.hidden = this.#kind === null && this.#unsent.hidden;
   }
 };
 
@@ -441,10 +476,12 @@ var People = class {
   }
   #person(name) {
     const entry = copyOf("person-template");
-    setColour(entry, name);
-    entry.title = name;
-    entry.classList.toggle("own", name === this.#me);
-    part(entry, ".name").textContent = name;
+    const shown = name === null ? "No name" : shownName(name);
+    setColour(entry, name ?? "");
+    entry.title = shown;
+    entry.classList.toggle("own", name !== null && name === this.#me);
+    entry.classList.toggle("nameless", name === null);
+    part(entry, ".name").textContent = shown;
     return entry;
   }
   #moreButton(hidden) {
@@ -481,6 +518,7 @@ var RoomView = class {
   #compose;
   #send;
   #identity = null;
+  #counts = null;
   #sending = 0;
   constructor(dispatcher2, name, removed) {
     this.name = name;
@@ -513,10 +551,8 @@ var RoomView = class {
   identify(identity2) {
     const before = this.#identity;
     this.#identity = identity2;
-    const name = identity2?.name ?? null;
-    this.#messages.me = name;
-    this.#people.me = name;
     this.#notice.clear();
+    this.#notice.forgetUnsent();
     this.#showStatus(this.#chat.status);
     if (identity2 !== null) {
       this.#chat.authenticate(identity2.token).catch((error) => {
@@ -537,35 +573,54 @@ var RoomView = class {
     chat.onMsg((message) => this.#messages.message(message));
     chat.onEv((event) => this.#event(event));
     chat.onStatusChange((status) => this.#showStatus(status));
-    chat.onUserCountUpdate((counts) => this.#showCounts(counts));
+    chat.onUserCountUpdate((counts) => this.#counted(counts));
     chat.onBan(({ ttl_s }) => this.#notice.ban(ttl_s));
     chat.onGap((gap) => {
-      const text = gapText(gap);
-      this.#messages.gap(text);
-      this.#notice.gap(text);
+      if (gap.channel !== `m_${this.name}`) return;
+      this.#messages.gap(gap);
+      this.#notice.gap(gapText(gap));
     });
   }
   #event({ ev, user, data }) {
     if (ev === "join") this.#messages.event(nameOf(user), "joined");
     else if (ev === "leave") this.#messages.event(nameOf(user), "left");
-    else if (ev === "rmUserMsg" && typeof data === "string") this.#messages.removeAuthor(nameOf({ name: data }));
+    else if (ev === "rmUserMsg" && typeof data === "string") this.#messages.removeAuthor(data);
   }
   #showStatus(status) {
     const { text, tone } = STATUS_TEXTS[status];
     this.#status.textContent = text;
     this.#status.dataset["status"] = status;
     this.#status.dataset["tone"] = tone;
-    const canSpeak = this.#identity !== null && status !== "authError";
+    this.#showMe();
+    this.#showCounts();
+    this.element.dataset["live"] = String(this.#chat.receiving);
+    const canSpeak = this.#identity !== null && status !== "authError" && status !== "disconnected";
     this.#compose.disabled = !canSpeak;
     this.#send.disabled = !canSpeak;
     this.#compose.placeholder = canSpeak ? `Message ${this.name}` : "Say who you are to speak";
     this.#compose.setAttribute("aria-label", `Message to ${this.name}`);
   }
-  #showCounts({ subCount, pubCount, clients }) {
-    part(this.element, "[data-testid=viewers]").textContent = subCount.toLocaleString();
-    part(this.element, "[data-testid=members]").textContent = pubCount.toLocaleString();
-    part(this.element, "[data-part=members-word]").textContent = pubCount === 1 ? "member" : "members";
-    if (clients !== void 0) this.#people.show(clients, pubCount);
+  /** Own is what bears the token's name; where that cannot be read, the one that the server found in it. */
+  #showMe() {
+    const known = this.#chat.status === "authenticated" ? this.#chat.user?.name : void 0;
+    const name = this.#identity === null ? null : this.#identity.name ?? known ?? null;
+    this.#messages.me = name;
+    this.#people.me = name;
+  }
+  /** Both counts and the people are of one answer, else they contradict each other. */
+  #counted({ subCount, pubCount, clients }) {
+    if (clients === void 0) return;
+    this.#counts = { viewers: subCount, members: pubCount };
+    this.#people.show(clients, pubCount);
+    this.#showCounts();
+  }
+  #showCounts() {
+    if (this.#counts === null) return;
+    const { viewers, members } = this.#counts;
+    const least = this.#chat.receiving ? 1 : 0;
+    part(this.element, "[data-testid=viewers]").textContent = Math.max(viewers, least).toLocaleString();
+    part(this.element, "[data-testid=members]").textContent = members.toLocaleString();
+    part(this.element, "[data-part=members-word]").textContent = members === 1 ? "member" : "members";
   }
   async #say() {
     const text = this.#compose.value;
@@ -579,6 +634,7 @@ var RoomView = class {
     } catch (error) {
       this.#refused(error);
       if (this.#compose.value === "") this.#compose.value = text;
+      else this.#notice.unsent(text);
     } finally {
       this.#showSending(-1);
     }
@@ -642,10 +698,11 @@ function roomsChanged() {
 function become(next) {
   identity = next;
   const avatar = byId("my-avatar");
-  avatar.hidden = next === null;
-  avatar.textContent = next === null ? "" : initialOf(next.name);
-  setColour(avatar, next?.name ?? "");
-  byId("whoami").textContent = next?.name ?? "Just watching";
+  const name = next?.name ?? null;
+  avatar.hidden = name === null;
+  avatar.textContent = name === null ? "" : initialOf(shownName(name));
+  setColour(avatar, name ?? "");
+  byId("whoami").textContent = next === null ? "Just watching" : name === null ? "With an unreadable token" : shownName(name);
   byId("sign-out").hidden = next === null;
   byId("welcome").hidden = next !== null;
   showIdentityError(null);

@@ -27,19 +27,18 @@ test("text never becomes markup or code", async () => {
 
 test("the page has no inline script or style, and takes nothing from elsewhere", async () => {
   const html = await readFile(new URL("demo/index.html", CLIENT), "utf8");
-  const css = await readFile(new URL("demo/demo.css", CLIENT), "utf8");
+  const styles = (await sources("demo")).filter(({ path }) => path.endsWith(".css"));
   assert.doesNotMatch(html, /<style|\sstyle=|\son[a-z]+\s*=|javascript:/i);
   for (const [tag] of html.matchAll(/<script[^>]*>/g)) assert.match(tag, /src="\/demo\.js"/);
   for (const [, address] of html.matchAll(/(?:src|href)="([^"]*)"/g)) assert.match(address!, /^(\/[a-z.]+|data:image\/svg\+xml,.*)$/);
-  assert.doesNotMatch(css, /@import|url\(/);
+  for (const { path, text } of styles) assert.doesNotMatch(text, /@import|url\(/, path);
 });
 
 test("every file is short and begins with what it is for", async () => {
   for (const { path, text } of await sources("src", "demo", "test")) {
-    const heading = path.endsWith(".css") ? /^\/\* [A-Z]/ : path.endsWith(".html") ? /^<!doctype html>\n/ : /^\/\/ [A-Z]/;
+    const heading = path.endsWith(".css") ? /^\/\* [A-Z]/ : path.endsWith(".html") ? /^<!doctype html>\n<!-- [A-Z]/ : /^\/\/ [A-Z]/;
     assert.match(text, heading, path);
-    // The style sheet is one list of rules, read by search.
-    if (!path.endsWith(".css")) assert(text.split("\n").length <= LINES_MAX, path);
+    assert(text.split("\n").length <= LINES_MAX, path);
   }
 });
 

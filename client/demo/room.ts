@@ -7,7 +7,7 @@ import { MessageList } from "./message-list.ts";
 import { Notice } from "./notice.ts";
 import { copyOf, part } from "./parts.ts";
 import { People } from "./people.ts";
-import { gapText, refusalText, STATUS_TEXTS, tokenText } from "./texts.ts";
+import { ENDED, gapText, refusalText, STATUS_TEXTS, tokenText } from "./texts.ts";
 
 /** Members asked for at a time beyond the first. */
 const MORE_PEOPLE = 50;
@@ -23,7 +23,6 @@ export class RoomView {
   readonly #compose: HTMLInputElement;
   readonly #send: HTMLButtonElement;
   #identity: Identity | null = null;
-  #counts: { readonly viewers: number; readonly members: number } | null = null;
   #sending = 0;
 
   constructor(dispatcher: string, name: string, removed: () => void) {
@@ -82,7 +81,10 @@ export class RoomView {
     const chat = this.#chat;
     chat.onMsg((message) => this.#messages.message(message));
     chat.onEv((event) => this.#event(event));
-    chat.onStatusChange((status) => this.#showStatus(status));
+    chat.onStatusChange((status) => {
+      this.#showStatus(status);
+      if (status === "disconnected") this.#notice.refusal(ENDED);
+    });
     chat.onUserCountUpdate((counts) => this.#counted(counts));
     chat.onBan(({ ttl_s }) => this.#notice.ban(ttl_s));
     chat.onGap((gap) => {
@@ -105,12 +107,14 @@ export class RoomView {
     this.#status.dataset["status"] = status;
     this.#status.dataset["tone"] = tone;
     this.#showMe();
-    this.#showCounts();
     this.element.dataset["live"] = String(this.#chat.receiving);
     const canSpeak = this.#identity !== null && status !== "authError" && status !== "disconnected";
     this.#compose.disabled = !canSpeak;
     this.#send.disabled = !canSpeak;
-    this.#compose.placeholder = canSpeak ? `Message ${this.name}` : "Say who you are to speak";
+    this.#compose.placeholder =
+      canSpeak ? `Message ${this.name}`
+      : status === "disconnected" ? "Not connected"
+      : "Say who you are to speak";
     this.#compose.setAttribute("aria-label", `Message to ${this.name}`);
   }
 
@@ -125,19 +129,12 @@ export class RoomView {
   /** Both counts and the people are of one answer, else they contradict each other. */
   #counted({ subCount, pubCount, clients }: UserCounts): void {
     if (clients === undefined) return;
-    this.#counts = { viewers: subCount, members: pubCount };
-    this.#people.show(clients, pubCount);
-    this.#showCounts();
-  }
-
-  #showCounts(): void {
-    if (this.#counts === null) return;
-    const { viewers, members } = this.#counts;
     // The dispatcher's picture may be older than this very connection.
-    const least = this.#chat.receiving ? 1 : 0;
-    part(this.element, "[data-testid=viewers]").textContent = Math.max(viewers, least).toLocaleString();
-    part(this.element, "[data-testid=members]").textContent = members.toLocaleString();
-    part(this.element, "[data-part=members-word]").textContent = members === 1 ? "member" : "members";
+    const viewers = Math.max(subCount, this.#chat.receiving ? 1 : 0);
+    part(this.element, "[data-testid=viewers]").textContent = viewers.toLocaleString();
+    part(this.element, "[data-testid=members]").textContent = pubCount.toLocaleString();
+    part(this.element, "[data-part=members-word]").textContent = pubCount === 1 ? "member" : "members";
+    this.#people.show(clients, pubCount);
   }
 
   async #say(): Promise<void> {

@@ -22,6 +22,9 @@ export const STATUS_TEXTS: Readonly<Record<Status, StatusText>> = {
   dispatcherError: { text: "Unreachable", tone: "bad" },
 };
 
+/** There will be no further try. */
+export const ENDED = "The server has ended the connection. Reload the page to try again.";
+
 export function banText(ttl_s: number): string {
   return ttl_s < 0
     ? "You are banned from this room."
@@ -55,7 +58,7 @@ export function refusalText(error: ChatUpError): string {
     case "superseded":
       return "Not sent: you have changed who you are.";
     case "connection_refused":
-      return "The server has ended the connection. Reload the page to try again.";
+      return ENDED;
     default:
       return error.code.startsWith("token_") ? tokenText(error) : `Not sent: ${error.message}`;
   }

@@ -1,4 +1,4 @@
-// built from client/src and client/demo, sources sha256:74468f051e48b07e40a61f0236d947da0fcf039792f4d7b35137fe8bd3ab9c83
+// built from client/src and client/demo, sources sha256:2c0d122ce08394e9acdd5a1a56ff8dc206726cf426a1eb8a087310c18732e06f
 
 // src/limits.ts
 var BACKOFF_FIRST_MS = 500;

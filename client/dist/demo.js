@@ -1,4 +1,4 @@
-// built from client/src and client/demo, sources sha256:74468f051e48b07e40a61f0236d947da0fcf039792f4d7b35137fe8bd3ab9c83
+// built from client/src and client/demo, sources sha256:2c0d122ce08394e9acdd5a1a56ff8dc206726cf426a1eb8a087310c18732e06f
 
 // demo/demo.ts
 import { isRoomName } from "./chatup.js";
@@ -161,6 +161,7 @@ var STATUS_TEXTS = {
   noWorker: { text: "No server free", tone: "bad" },
   dispatcherError: { text: "Unreachable", tone: "bad" }
 };
+var ENDED = "The server has ended the connection. Reload the page to try again.";
 function banText(ttl_s) {
   return ttl_s < 0 ? "You are banned from this room." : `You are banned from this room for ${duration(ttl_s)}.`;
 }
@@ -190,7 +191,7 @@ function refusalText(error) {
     case "superseded":
       return "Not sent: you have changed who you are.";
     case "connection_refused":
-      return "The server has ended the connection. Reload the page to try again.";
+      return ENDED;
     default:
       return error.code.startsWith("token_") ? tokenText(error) : `Not sent: ${error.message}`;
   }
@@ -518,7 +519,6 @@ var RoomView = class {
   #compose;
   #send;
   #identity = null;
-  #counts = null;
   #sending = 0;
   constructor(dispatcher2, name, removed) {
     this.name = name;
@@ -572,7 +572,10 @@ var RoomView = class {
     const chat = this.#chat;
     chat.onMsg((message) => this.#messages.message(message));
     chat.onEv((event) => this.#event(event));
-    chat.onStatusChange((status) => this.#showStatus(status));
+    chat.onStatusChange((status) => {
+      this.#showStatus(status);
+      if (status === "disconnected") this.#notice.refusal(ENDED);
+    });
     chat.onUserCountUpdate((counts) => this.#counted(counts));
     chat.onBan(({ ttl_s }) => this.#notice.ban(ttl_s));
     chat.onGap((gap) => {
@@ -592,12 +595,11 @@ var RoomView = class {
     this.#status.dataset["status"] = status;
     this.#status.dataset["tone"] = tone;
     this.#showMe();
-    this.#showCounts();
     this.element.dataset["live"] = String(this.#chat.receiving);
     const canSpeak = this.#identity !== null && status !== "authError" && status !== "disconnected";
     this.#compose.disabled = !canSpeak;
     this.#send.disabled = !canSpeak;
-    this.#compose.placeholder = canSpeak ? `Message ${this.name}` : "Say who you are to speak";
+    this.#compose.placeholder = canSpeak ? `Message ${this.name}` : status === "disconnected" ? "Not connected" : "Say who you are to speak";
     this.#compose.setAttribute("aria-label", `Message to ${this.name}`);
   }
   /** Own is what bears the token's name; where that cannot be read, the one that the server found in it. */
@@ -610,17 +612,11 @@ var RoomView = class {
   /** Both counts and the people are of one answer, else they contradict each other. */
   #counted({ subCount, pubCount, clients }) {
     if (clients === void 0) return;
-    this.#counts = { viewers: subCount, members: pubCount };
+    const viewers = Math.max(subCount, this.#chat.receiving ? 1 : 0);
+    part(this.element, "[data-testid=viewers]").textContent = viewers.toLocaleString();
+    part(this.element, "[data-testid=members]").textContent = pubCount.toLocaleString();
+    part(this.element, "[data-part=members-word]").textContent = pubCount === 1 ? "member" : "members";
     this.#people.show(clients, pubCount);
-    this.#showCounts();
-  }
-  #showCounts() {
-    if (this.#counts === null) return;
-    const { viewers, members } = this.#counts;
-    const least = this.#chat.receiving ? 1 : 0;
-    part(this.element, "[data-testid=viewers]").textContent = Math.max(viewers, least).toLocaleString();
-    part(this.element, "[data-testid=members]").textContent = members.toLocaleString();
-    part(this.element, "[data-part=members-word]").textContent = members === 1 ? "member" : "members";
   }
   async #say() {
     const text = this.#compose.value;

@@ -1,24 +1,32 @@
-// The demo page in a real browser against a real server: two people talk.
+// The demo page in a real browser against a real server: two people talk, one is
+// banned, and the server is killed and comes back.
 //
 //   CHATUP_BIN     the server's program (required)
-//   CHATUP_ARGS    its arguments, split at spaces; {tmp} is a new folder
+//   CHATUP_ARGS    its arguments, split at spaces; {tmp} is a new folder,
+//                  {dispatcher} and {worker} are ports, 0 at the first start
+//   CHATUP_SHORT   set it to leave out the ban and the killing
 //   CHROMIUM       the browser's program, default /usr/bin/chromium
 //   SCREENSHOT     where to write a picture of the first page (optional)
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { access, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
-const OVERALL_MS = 120_000;
+const OVERALL_MS = 180_000;
 const STEP_MS = 20_000;
 const READY_MS = 30_000;
 const STOP_MS = 10_000;
+/** A killed program's sockets may outlive it for a while; then it is the client's ping that tells, in 30 s. */
+const NOTICED_MS = 45_000;
 const CHROMIUM = process.env.CHROMIUM || "/usr/bin/chromium";
-const ARGS = process.env.CHATUP_ARGS || "--state-dir {tmp} --dispatcher-port 0 --worker-port 0 --print json";
+const ARGS =
+  process.env.CHATUP_ARGS || "--state-dir {tmp} --dispatcher-port {dispatcher} --worker-port {worker} --print json";
+const BAN_S = 30;
 const FLAGS = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic",
   "--no-first-run", "--disable-component-update", "--disable-sync",
@@ -32,9 +40,11 @@ function giveUp(line) {
 if (!process.env.CHATUP_BIN) giveUp("set CHATUP_BIN to the server's program");
 await access(CHROMIUM).catch(() => giveUp(`no browser at ${CHROMIUM}: apt-get install chromium`));
 
-/** Starts the server; resolves with what it prints when it is ready. */
-function startServer(tmp) {
-  const server = spawn(process.env.CHATUP_BIN, ARGS.replaceAll("{tmp}", tmp).split(/\s+/).filter(Boolean), {
+/** Starts the server; `ready` resolves with what it prints when it is. */
+function startServer(tmp, ports = { dispatcher: "0", worker: "0" }) {
+  const values = { tmp, ...ports };
+  const filledIn = ARGS.replace(/\{(tmp|dispatcher|worker)\}/g, (_, name) => values[name]);
+  const server = spawn(process.env.CHATUP_BIN, filledIn.split(/\s+/).filter(Boolean), {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const ready = new Promise((resolve, reject) => {
@@ -56,11 +66,11 @@ function startServer(tmp) {
   return { server, ready };
 }
 
-async function stopServer(server) {
+async function stopServer(server, signal = "SIGTERM") {
   if (server.exitCode !== null || server.signalCode !== null || server.pid === undefined) return;
   const ended = new Promise((resolve) => server.once("exit", resolve));
   const timer = setTimeout(() => server.kill("SIGKILL"), STOP_MS);
-  server.kill("SIGTERM");
+  server.kill(signal);
   await ended;
   clearTimeout(timer);
 }
@@ -93,10 +103,7 @@ async function visit(browser, url, faults) {
   };
 }
 
-async function scenario(browser, told) {
-  const faults = [];
-  const first = await visit(browser, told.url, faults);
-  const second = await visit(browser, told.url, faults);
+async function talking(first, second, told) {
   await first.status("connected");
   await second.status("connected");
 
@@ -134,6 +141,58 @@ async function scenario(browser, told) {
   await second.status("authenticated");
   await second.message("hello from the first").waitFor();
   await second.message("and an answer from Grace").and(second.page.locator(".own")).waitFor();
+}
+
+/** Whoever is banned is told so, and what they said is taken away. */
+async function banned(first, second, told) {
+  const args = ["token", "admin", "--ban", "Grace", "--room", "lobby", "--for", `${BAN_S}s`, "--state-dir", tmp];
+  const { stdout } = await promisify(execFile)(process.env.CHATUP_BIN, args, { timeout: STEP_MS });
+  const response = await fetch(new URL("ban", told.url), {
+    method: "POST",
+    headers: { "content-type": "text/plain" },
+    body: stdout.trim(),
+    signal: AbortSignal.timeout(STEP_MS),
+  });
+  assert.equal(response.ok, true, `the ban was answered with ${response.status}`);
+  await second.room.locator("[data-testid=notice][data-kind=ban]").filter({ hasText: "You are banned" }).waitFor();
+  for (const visitor of [first, second]) {
+    await visitor.message("and an answer from Grace").waitFor({ state: "detached" });
+    await visitor.message("hello from the first").waitFor();
+    assert.equal(await visitor.room.locator(".message[data-author=Grace]").count(), 0);
+  }
+}
+
+/** The server is killed; its next life, at the same address, finds everybody again. */
+async function killed(first, second, told) {
+  await stopServer(running, "SIGKILL");
+  for (const { room } of [first, second]) await room.and(room.page().locator("[data-live=false]")).waitFor({ timeout: NOTICED_MS });
+  const ports = { dispatcher: new URL(told.url).port, worker: new URL(told.worker).port };
+  const again = startServer(tmp, ports);
+  running = again.server;
+  await again.ready;
+  await first.status("authenticated");
+  await second.status("authenticated");
+  await first.say("still here");
+  await first.message("still here").and(first.page.locator(".own")).waitFor();
+  await second.message("still here").waitFor();
+  for (const { room } of [first, second]) {
+    await room.and(room.page().locator("[data-live=true]")).waitFor();
+    // Once a room, however many channels lost their past.
+    assert.equal(await room.locator(".line.gap").count(), 1);
+    await room.getByTestId("viewers").filter({ hasText: /^2$/ }).waitFor();
+    await room.getByTestId("members").filter({ hasText: /^2$/ }).waitFor();
+  }
+}
+
+async function scenario(browser, told) {
+  const faults = [];
+  const first = await visit(browser, told.url, faults);
+  const second = await visit(browser, told.url, faults);
+  await talking(first, second, told);
+  if (!process.env.CHATUP_SHORT) {
+    await banned(first, second, told);
+    await killed(first, second, told);
+  }
 
   // Signed out, one watches.
   await second.page.getByTestId("sign-out").click();
@@ -146,14 +205,16 @@ async function scenario(browser, told) {
 }
 
 const tmp = await mkdtemp(join(tmpdir(), "chatup-browser-"));
-const { server, ready } = startServer(tmp);
+const started = startServer(tmp);
+/** The server that runs now. */
+let running = started.server;
 let browser;
 const overall = setTimeout(() => {
-  server.kill("SIGKILL");
+  running.kill("SIGKILL");
   giveUp(`not done within ${OVERALL_MS / 1000} s`);
 }, OVERALL_MS);
 try {
-  const told = await ready;
+  const told = await started.ready;
   browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS, timeout: READY_MS });
   await scenario(browser, told);
   console.log("browser test: ok");
@@ -162,7 +223,7 @@ try {
   process.exitCode = 1;
 } finally {
   await browser?.close();
-  await stopServer(server);
+  await stopServer(running);
   await rm(tmp, { recursive: true, force: true });
   clearTimeout(overall);
 }

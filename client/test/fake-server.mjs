@@ -2,14 +2,14 @@
 // that is dispatcher and worker at once, everything in memory, nothing checked.
 // It starts and prints like the real one:
 //
-//   CHATUP_BIN=node CHATUP_ARGS=test/fake-server.mjs npm run test:browser
+//   CHATUP_SHORT=1 CHATUP_BIN=node CHATUP_ARGS=test/fake-server.mjs npm run test:browser
 
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { WebSocketServer } from "ws";
 
-const EPOCH = "9b1f6c2f00d3a7e4";
+const EPOCH = randomBytes(8).toString("hex");
 const HISTORY = 1000;
 const DEMO = !process.argv.includes("--no-demo");
 const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src *; img-src 'self' data:";
@@ -72,10 +72,11 @@ const CALLS = {
     const after = [];
     const answers = call.channels.map(({ channel: name, position: from, history }) => {
       const messages = channel(name);
-      const first = from !== undefined ? from.offset : Math.max(messages.length - Math.min(history ?? 0, HISTORY), 0);
+      const recovered = from?.epoch === EPOCH;
+      const first = recovered ? from.offset : Math.max(messages.length - Math.min(history ?? 0, HISTORY), 0);
       if (first < messages.length) after.push({ channel: name, offset: first + 1, messages: messages.slice(first) });
       connection.channels.add(name);
-      return { channel: name, position: position(messages), next: first + 1, recovered: from !== undefined };
+      return { channel: name, position: position(messages), next: first + 1, recovered };
     });
     return { ok: { channels: answers }, after };
   },
@@ -157,6 +158,9 @@ async function respond(request, response) {
     const [limit, skip] = ["limit", "skip"].map((name) => Number(url.searchParams.get(name) ?? 0));
     const { clients, ...counts } = roomStats(path.slice(7));
     return json(200, { ...counts, limit, skip, clients: clients.slice(skip, skip + (limit || 50)) });
+  }
+  if (path === "/demo/token" && request.method === "GET" && DEMO) {
+    return response.writeHead(204).end();
   }
   if (path === "/demo/token" && request.method === "POST" && DEMO) {
     let body = "";

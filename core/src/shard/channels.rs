@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use crate::exchange::{ChannelTail, Operation};
-use crate::limits::CHANNEL_LINGER_MS;
 use crate::message::Publication;
 use crate::names::{ChannelName, RoomName};
 use crate::position::{Epoch, MessageId, Offset, Position};
@@ -16,7 +15,7 @@ use crate::protocol::{self, BroadcastFrame, Notice};
 use crate::refusal::{Refusal, Refused};
 use crate::room_log::{FrameRun, RoomLog};
 
-use super::calls::{NO_TICKET, open_ticket};
+use super::calls::open_ticket;
 use super::slab::Key;
 use super::{Outside, Shard};
 
@@ -74,12 +73,12 @@ pub(super) struct Channel {
     /// Messages that have come since the end of the last turn.
     pub(super) fresh: usize,
     /// In the list of those that nobody uses, which will be closed.
-    lingering: bool,
+    pub(super) lingering: bool,
     pub(super) count_changed: bool,
 }
 
 impl Channel {
-    fn is_unused(&self) -> bool {
+    pub(super) fn is_unused(&self) -> bool {
         self.subscribers.is_empty()
             && self.waiters.is_empty()
             && self.holds == 0
@@ -351,32 +350,6 @@ impl Shard {
         self.linger_if_unused(channel);
     }
 
-    fn linger_if_unused(&mut self, index: u32) {
-        let Some(key) = self.channels.key_at(index) else { return };
-        let Some(channel) = self.channels.get_mut(key) else { return };
-        if channel.is_unused() && !channel.lingering {
-            channel.lingering = true;
-            // A log without a message is not worth keeping: whoever names channels at random
-            // takes no place for longer than a turn.
-            let empty = channel.log.as_ref().is_some_and(|log| log.head_offset() == Offset::START);
-            if empty {
-                self.lingering.push_front((self.now.mono_ms, key));
-            } else {
-                self.lingering.push_back((self.now.mono_ms + CHANNEL_LINGER_MS, key));
-            }
-        }
-    }
-
-    /// Whether there is room for so many more channels, at the cost of those that only linger.
-    pub(super) fn make_room(&mut self, more: usize, outside: &mut impl Outside) -> bool {
-        let channels_max = self.rules.limits.channels_per_shard_max as usize;
-        while self.channels.len() + more > channels_max {
-            let Some((_, key)) = self.lingering.pop_front() else { return false };
-            self.close_if_unused(key, outside);
-        }
-        true
-    }
-
     /// Asks again for what the broker could not give when messages were missing.
     pub(super) fn catch_up(&mut self, outside: &mut impl Outside) {
         for name in std::mem::take(&mut self.refetch) {
@@ -387,54 +360,10 @@ impl Shard {
         }
     }
 
-    /// A waiting `subscribe` no longer names the channel.
-    pub(super) fn let_go_of_channel(&mut self, index: u32) {
-        if let Some(channel) = self.channels.at_mut(index) {
-            channel.holds -= 1;
-        }
-        self.linger_if_unused(index);
-    }
-
-    pub(super) fn close_idle_channels(&mut self, outside: &mut impl Outside) {
-        while let Some((deadline, key)) = self.lingering.front().copied() {
-            if deadline > self.now.mono_ms {
-                return;
-            }
-            self.lingering.pop_front();
-            self.close_if_unused(key, outside);
-        }
-    }
-
-    fn close_if_unused(&mut self, key: Key, outside: &mut impl Outside) {
-        let Some(channel) = self.channels.get_mut(key) else { return };
-        channel.lingering = false;
-        if !channel.is_unused() {
-            return;
-        }
-        let Some(channel) = self.drop_channel(key) else { return };
-        if let Some(room) = channel.room.filter(|_| channel.count_changed) {
-            self.gone_counts.push((room, 0));
-        }
-        let owner = channel.name.owner(self.shards);
-        if owner == self.shard {
-            self.ask_broker(NO_TICKET, Operation::Close(channel.name), outside);
-        } else {
-            self.tell_shard(owner, ShardMessage::Detach(channel.name, self.shard), outside);
-        }
-    }
-
     /// How many channels are open here, and how many of them are owned here.
     #[must_use]
     pub fn channel_counts(&self) -> (usize, usize) {
         (self.channels.len(), self.channels_owned)
-    }
-
-    /// Takes a channel out of the table.
-    fn drop_channel(&mut self, key: Key) -> Option<Channel> {
-        let channel = self.channels.remove(key)?;
-        self.channel_index.remove(&channel.name);
-        self.channels_owned -= usize::from(channel.name.owner(self.shards) == self.shard);
-        Some(channel)
     }
 }
 

@@ -14,6 +14,7 @@ mod sending;
 mod slab;
 mod subscribing;
 mod timers;
+mod unused;
 mod viewers;
 
 use std::collections::{HashMap, VecDeque};

@@ -96,6 +96,8 @@ async fn tokens() {
         }
     }
     let got = house.send("GET /demo/token", &[LOCAL], "").await;
+    assert_eq!(got.status, 204, "there are tokens here");
+    let got = house.send("DELETE /demo/token", &[LOCAL], "").await;
     got.assert_refused(405, "method_not_allowed");
 }
 

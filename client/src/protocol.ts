@@ -217,7 +217,7 @@ export class ChatUpProtocol {
   /** Holds one connection until it ends; null where none was begun. */
   async #serve(worker: Worker): Promise<ConnectionEnd | null> {
     this.#setStatus("connecting");
-
+    if (this.#over) return null;
     const connection = new Connection(this.#conf.environment, worker.url, {
       opened: () => {
         this.#membership.connected(connection);

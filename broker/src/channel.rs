@@ -9,7 +9,10 @@ use chatup_core::names::{IdempotencyKey, UserName};
 use chatup_core::position::{Epoch, MessageId, Offset, Position};
 
 use crate::contract::ClientId;
-use crate::store::CHANNEL_BYTES_MAX;
+use crate::limits::CHANNEL_BYTES_MAX;
+
+/// What a remembered key takes, in bytes: itself, its sender, its places in a table and a queue.
+const KEY_BYTES: usize = 256;
 
 /// A publication's sender and key.
 pub(crate) type KeyOwner = (Option<UserName>, IdempotencyKey);
@@ -47,9 +50,7 @@ impl Channel {
     }
 
     /// Keeps a message; then lets go of the oldest beyond the bounds, but never of the newest.
-    /// Returns by how many bytes the channel has grown or shrunk.
-    pub(crate) fn keep(&mut self, publication: Publication, messages_max: usize) -> isize {
-        let before = self.bytes;
+    pub(crate) fn keep(&mut self, publication: Publication, messages_max: usize) {
         self.bytes += cost(&publication);
         self.messages.push_back(publication);
         while self.messages.len() > 1
@@ -57,16 +58,13 @@ impl Channel {
         {
             self.drop_oldest();
         }
-        self.bytes.cast_signed() - before.cast_signed()
     }
 
-    /// Lets go of all messages; the count goes on. Returns how many bytes they took.
-    pub(crate) fn forget_messages(&mut self) -> usize {
-        let before = self.bytes;
-        while !self.messages.is_empty() {
+    /// Lets go of all messages but the newest `count`; the numbering goes on.
+    pub(crate) fn keep_only(&mut self, count: usize) {
+        while self.messages.len() > count {
             self.drop_oldest();
         }
-        before
     }
 
     fn drop_oldest(&mut self) {
@@ -74,6 +72,11 @@ impl Channel {
             self.bytes -= cost(&oldest);
             self.before = (oldest.offset, oldest.id);
         }
+    }
+
+    /// What the channel takes in all, in bytes.
+    pub(crate) fn total_bytes(&self) -> usize {
+        self.bytes + self.keys_by_age.len() * KEY_BYTES
     }
 
     pub(crate) fn remember(&mut self, owner: KeyOwner, position: Position, now: UnixMillis) {

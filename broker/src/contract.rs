@@ -27,14 +27,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chatup_core::exchange::{Event, Operation, Ticket};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-/// Operations that wait for the broker, of all clients together. Full: `say` is refused as
-/// `overloaded`, everything else waits at its client.
-pub const BROKER_QUEUE_MAX: usize = 16_384;
-/// A worker not heard of for so long is gone, in milliseconds (ChatUp's `expireDelay` is 2,000;
-/// this leaves room for a missed beat).
-pub const WORKER_EXPIRY_MS: u64 = 5_000;
-/// How often a worker should be heard of, in milliseconds.
-pub const HEARTBEAT_MS: u64 = 1_000;
+use crate::limits::BROKER_QUEUE_MAX;
 
 /// Where a client's events go.
 pub trait Inbox: Send {

@@ -2,14 +2,17 @@
 //!
 //! Layout:
 //! - [`contract`]: what a broker promises, and the queues between it and its clients
-//! - [`memory`]: the broker inside one process, its [`store`] on a thread of its own
+//! - [`memory`]: the broker inside one process, its [`store`] (with `channel`, `bans`, `viewers`) on a
+//!   thread of its own
 //! - [`conformance`]: what every broker must pass
 
 mod bans;
 mod channel;
 pub mod conformance;
 pub mod contract;
+pub mod limits;
 pub mod memory;
 pub mod store;
+mod viewers;
 
 pub use contract::{BrokerClient, BrokerHandle, Inbox};

@@ -14,14 +14,9 @@ use serde_json::value::RawValue;
 
 use crate::bans::Bans;
 use crate::channel::Channel;
-use crate::contract::{ClientId, WORKER_EXPIRY_MS};
-
-/// Bytes of messages that one channel keeps at most.
-pub const CHANNEL_BYTES_MAX: usize = 1024 * 1024;
-/// Bytes of messages that all channels together keep at most.
-pub const STORE_BYTES_MAX: usize = 512 * 1024 * 1024;
-/// Channels that are remembered at most: anybody with a token can make them.
-pub const CHANNELS_MAX: usize = 100_000;
+use crate::contract::ClientId;
+use crate::limits::{CHANNELS_MAX, STORE_BYTES_MAX, WORKER_EXPIRY_MS};
+use crate::viewers::Viewers;
 
 /// What the store keeps.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +49,7 @@ pub struct Store {
     members: HashMap<RoomName, BTreeMap<u64, Arc<RawValue>>>,
     member_numbers: HashMap<(RoomName, MemberKey), u64>,
     next_member: u64,
-    viewers: HashMap<RoomName, HashMap<(WorkerId, u16), u32>>,
+    viewers: Viewers,
     /// With when each was last heard of, in `awake_ms`.
     workers: BTreeMap<WorkerId, (WorkerRecord, u64)>,
     awake_ms: u64,
@@ -77,7 +72,7 @@ impl Store {
             members: HashMap::new(),
             member_numbers: HashMap::new(),
             next_member: 0,
-            viewers: HashMap::new(),
+            viewers: Viewers::default(),
             workers: BTreeMap::new(),
             awake_ms: 0,
             claims: HashMap::new(),
@@ -88,6 +83,12 @@ impl Store {
 
     /// Carries an operation out. The events are for [`Store::take_events`].
     pub fn handle(&mut self, client: ClientId, operation: Operation, now: UnixMillis) -> Answer {
+        let answer = self.carry_out(client, operation, now);
+        self.evict(CHANNELS_MAX, STORE_BYTES_MAX);
+        answer
+    }
+
+    fn carry_out(&mut self, client: ClientId, operation: Operation, now: UnixMillis) -> Answer {
         match operation {
             Operation::Publish(publish) => self.publish(&publish, now),
             Operation::Join { room, member, name, public } => self.join(&room, member, &name, &public, now),
@@ -124,7 +125,7 @@ impl Store {
             }
             Operation::Viewers { worker, shard, counts } => {
                 for (room, count) in counts {
-                    self.count_viewers(&room, (worker, shard), count);
+                    self.viewers.set(&room, (worker, shard), count);
                 }
                 Answer::Done
             }
@@ -176,10 +177,12 @@ impl Store {
         let expire_ms = self.settings.expire_ms;
         let (bytes, silent) = (&mut self.bytes, &mut self.silent);
         self.channels.retain(|name, channel| {
+            let before = channel.total_bytes();
             channel.expire_keys(now);
             if channel.last_published.0 + expire_ms <= now.0 {
-                *bytes -= channel.forget_messages();
+                channel.keep_only(0);
             }
+            *bytes -= before - channel.total_bytes();
             let stays =
                 !channel.open_at.is_empty() || !channel.messages.is_empty() || !channel.keys.is_empty();
             if !stays {
@@ -191,18 +194,17 @@ impl Store {
 
     /// Lets the longest silent channels go that nobody has open, until the bounds hold. Whoever
     /// comes back to one finds a new epoch, and so is told.
-    fn evict(&mut self, channels_max: usize, bytes_max: usize) {
-        while self.channels.len() > channels_max || self.bytes > bytes_max {
+    fn evict(&mut self, silent_max: usize, bytes_max: usize) {
+        while self.silent.len() > silent_max || self.bytes > bytes_max {
             let Some((_, name)) = self.silent.pop_first() else { return };
             if let Some(channel) = self.channels.remove(&name) {
-                self.bytes -= channel.bytes;
+                self.bytes -= channel.total_bytes();
             }
         }
     }
 
     fn channel(&mut self, name: &ChannelName, now: UnixMillis) -> &mut Channel {
         if !self.channels.contains_key(name) {
-            self.evict(CHANNELS_MAX - 1, STORE_BYTES_MAX);
             let bits = (self.random)();
             let epoch = Epoch(u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(1));
             let channel = Channel::new(epoch, now);
@@ -222,13 +224,21 @@ impl Store {
         let owner =
             publish.key.clone().map(|key| (publish.sender.as_ref().map(|(_, name)| name.clone()), key));
         let channel = self.channel(&publish.channel, now);
+        let before = channel.total_bytes();
         channel.expire_keys(now);
+        let freed = before - channel.total_bytes();
+        self.bytes -= freed;
+        let channel = self.channel(&publish.channel, now);
         if let Some(position) = owner.as_ref().and_then(|owner| channel.keys.get(owner)) {
             return Answer::Published { position: *position, duplicate: true };
         }
         let position = self.append(&publish.channel, publish.id, &publish.payload, now);
         if let Some(owner) = owner {
-            self.channel(&publish.channel, now).remember(owner, position, now);
+            let channel = self.channel(&publish.channel, now);
+            let before = channel.total_bytes();
+            channel.remember(owner, position, now);
+            let added = channel.total_bytes() - before;
+            self.bytes += added;
         }
         Answer::Published { position, duplicate: false }
     }
@@ -244,6 +254,8 @@ impl Store {
         let messages_max = self.settings.messages_max;
         self.touches += 1;
         let touch = self.touches;
+        // Nothing else could go: the shards that have the channel open keep its log, too.
+        let all_open_and_full = self.bytes > STORE_BYTES_MAX && self.silent.is_empty();
         let channel = self.channel(name, now);
         let (last_touch, is_silent) = (channel.last_touch, channel.open_at.is_empty());
         channel.last_touch = touch;
@@ -257,14 +269,18 @@ impl Store {
             payload: Arc::clone(payload),
         };
         let position = Position { epoch: channel.epoch, offset: channel.head, id };
-        let grown = channel.keep(publication.clone(), messages_max);
+        let before = channel.total_bytes();
+        channel.keep(publication.clone(), messages_max);
+        if all_open_and_full {
+            channel.keep_only(1);
+        }
+        let after = channel.total_bytes();
         let open_at = channel.open_at.clone();
-        self.bytes = self.bytes.saturating_add_signed(grown);
+        self.bytes = self.bytes - before + after;
         if is_silent {
             self.silent.remove(&(last_touch, name.clone()));
             self.silent.insert((touch, name.clone()));
         }
-        self.evict(CHANNELS_MAX, STORE_BYTES_MAX);
         let events = open_at
             .into_iter()
             .map(|client| (Recipient::Client(client), Event::Published(publication.clone())));
@@ -296,6 +312,7 @@ impl Store {
         }
         if channel.head == Offset::START {
             // Otherwise every name that anybody ever subscribed to would stay.
+            self.silent.remove(&(channel.last_touch, name.clone()));
             self.channels.remove(name);
         } else {
             self.silent.insert((channel.last_touch, name.clone()));
@@ -361,32 +378,16 @@ impl Store {
 
     fn stats(&self, room: &RoomName, skip: usize, limit: usize) -> RoomStats {
         let members = self.members.get(room);
-        let viewers = self.viewers.get(room).into_iter().flat_map(HashMap::values);
         RoomStats {
-            viewers: viewers.map(|count| u64::from(*count)).sum(),
+            viewers: self.viewers.of(room),
             members: members.map_or(0, |members| members.len() as u64),
             users: members.into_iter().flat_map(BTreeMap::values).skip(skip).take(limit).cloned().collect(),
         }
     }
 
-    fn count_viewers(&mut self, room: &RoomName, at: (WorkerId, u16), count: u32) {
-        let counts = self.viewers.entry(room.clone()).or_default();
-        if count == 0 {
-            counts.remove(&at);
-            if counts.is_empty() {
-                self.viewers.remove(room);
-            }
-        } else {
-            counts.insert(at, count);
-        }
-    }
-
     fn retire(&mut self, worker: WorkerId, now: UnixMillis) {
         self.workers.remove(&worker);
-        self.viewers.retain(|_, counts| {
-            counts.retain(|(of, _), _| *of != worker);
-            !counts.is_empty()
-        });
+        self.viewers.retire(worker);
         let gone: HashSet<(RoomName, MemberKey)> =
             self.member_numbers.keys().filter(|(_, member)| member.worker == worker).cloned().collect();
         for (room, member) in gone {
@@ -397,6 +398,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use crate::limits::CHANNEL_BYTES_MAX;
     use chatup_core::limits::IDEMPOTENCY_TTL_MS;
     use chatup_core::names::IdempotencyKey;
 
@@ -512,10 +514,10 @@ mod tests {
         for number in 0..CHANNELS_MAX + 10 {
             say(&mut store, &format!("m_{number}"), 1);
         }
-        assert_eq!((store.channels.len(), store.silent.len()), (CHANNELS_MAX, CHANNELS_MAX - 1));
+        assert_eq!((store.channels.len(), store.silent.len()), (CHANNELS_MAX + 1, CHANNELS_MAX));
         let has = |name: &str| store.channels.contains_key(name);
         assert_eq!((has("m_open"), has("m_large"), has("m_5"), has("m_50")), (true, false, false, true));
-        let counted: usize = store.channels.values().map(|channel| channel.bytes).sum();
+        let counted: usize = store.channels.values().map(Channel::total_bytes).sum();
         assert_eq!(store.bytes, counted);
         store.evict(CHANNELS_MAX, 1);
         assert_eq!((store.channels.len(), store.bytes), (1, 0), "all but the open one");

@@ -61,9 +61,14 @@ pub fn all_in_one(
         let (listener, url) = listen(config).await?;
         let (worker, failures) = start_worker(config, verifier, &broker, Some(&url))?;
         let host = worker.host().to_owned();
-        let router = dispatcher_router(config, verifier, demo_tokens, &broker, &listener, &[&url, &host])?;
-        printed.print(&url, &host)?;
-        serve(listener, router, failures, || worker.stop()).await
+        let router = dispatcher_router(config, verifier, demo_tokens, &broker, &listener, &[&url, &host]);
+        match router.and_then(|router| printed.print(&url, &host).map(|()| router).map_err(RunError::Io)) {
+            Ok(router) => serve(listener, router, failures, || worker.stop()).await,
+            Err(error) => {
+                worker.stop();
+                Err(error)
+            }
+        }
     })
 }
 

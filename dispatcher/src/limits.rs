@@ -1,12 +1,12 @@
 //! Every limit that only the dispatcher has: its name, its unit and its reason. What all parts of
 //! the product share stands in `chatup_core::limits`.
 
-use chatup_broker::contract::HEARTBEAT_MS;
+use chatup_broker::limits::HEARTBEAT_MS;
 
 /// How long the broker may take for an answer, in milliseconds; browsers give up after about 10 s.
 pub(crate) const BROKER_MS_MAX: u64 = 5_000;
 /// Most questions to the broker that wait for an answer: as many as its queue holds.
-pub(crate) const ASKED_MAX: usize = chatup_broker::contract::BROKER_QUEUE_MAX;
+pub(crate) const ASKED_MAX: usize = chatup_broker::limits::BROKER_QUEUE_MAX;
 /// How long a hand-out counts while its worker reports the same number of connections, in
 /// milliseconds: a beat for the client to connect in, and a beat for the worker to tell.
 pub(crate) const HANDOUT_MS: u64 = 2 * HEARTBEAT_MS;

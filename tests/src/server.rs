@@ -167,12 +167,23 @@ impl Server {
     }
 
     /// Asks it to stop.
-    ///
-    /// # Panics
-    /// It is gone.
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Makes it stand still.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")).expect("a process id");
-        kill_process(pid, Signal::TERM).expect("it runs");
+        kill_process(pid, signal).expect("it runs");
     }
 
     /// Waits for its end.

@@ -237,3 +237,32 @@ fn a_slow_subscriber_is_told_of_its_gap_and_the_others_notice_nothing() {
     }
     assert!(gaps > 0);
 }
+
+/// While the process stands still, calls pile up in its sockets; what follows is the largest burst
+/// that there can be. Whoever reads gets all of it.
+#[test]
+fn a_pause_of_the_process_makes_no_gap() {
+    const SPEAKERS: usize = 30;
+    const EACH: usize = 64;
+    let server = server();
+    let mut listeners: Vec<Client> = (0..16).map(|_| Client::connect(&server.worker)).collect();
+    for listener in &mut listeners {
+        listener.subscribe(&json!(["m_lobby"]));
+    }
+    let token = server.token_for("Ada");
+    let mut speakers: Vec<Client> = (0..SPEAKERS).map(|_| Client::connect(&server.worker)).collect();
+    for speaker in &mut speakers {
+        speaker.enter(&token, "lobby");
+    }
+    server.pause();
+    for speaker in &mut speakers {
+        for number in 0..EACH {
+            speaker.begin(json!({ "call": "say", "msg": format!("{number}") }));
+        }
+    }
+    server.resume();
+    for listener in &mut listeners {
+        // A gap in place of messages fails here.
+        read_messages(listener, "m_lobby", &mut 1, SPEAKERS * EACH);
+    }
+}

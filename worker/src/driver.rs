@@ -14,7 +14,9 @@ use glommio::channels::local_channel::LocalSender;
 use glommio::{GlommioError, ResourceType};
 use socket2::{SockRef, Socket as ListenSocket};
 
-use crate::limits::{ACCEPT_RETRY, BEHIND_RETRY, QUEUE_BUDGET, REPORT_EVERY, YIELD_EVERY};
+use crate::limits::{
+    ACCEPT_RETRY, BEHIND_RETRY, CATCH_UP_TURNS_MAX, QUEUE_BUDGET, REPORT_EVERY, YIELD_EVERY,
+};
 use crate::outside::{Socket, World};
 use crate::queues::{ShardReceiver, ToShard};
 use crate::report::{Report, ShardReport};
@@ -41,6 +43,8 @@ pub(crate) struct Driver {
     stop_at: Option<Instant>,
     shutdown_ms_max: u64,
     completed: Vec<Completion>,
+    /// Turns in a row that took nothing from the queue.
+    catch_up_turns: u32,
 }
 
 /// What a driver is made of.
@@ -80,6 +84,7 @@ impl Driver {
             stop_at: None,
             shutdown_ms_max: parts.shutdown_ms_max,
             completed: Vec::new(),
+            catch_up_turns: 0,
         })
     }
 
@@ -112,7 +117,10 @@ impl Driver {
             self.complete(completion);
         }
         self.completed = completed;
-        for _ in 0..QUEUE_BUDGET {
+        // Those that keep up get everything before there is more; others do not count.
+        let wait = self.shard.is_catching_up() && self.catch_up_turns < CATCH_UP_TURNS_MAX;
+        self.catch_up_turns = if wait { self.catch_up_turns + 1 } else { 0 };
+        for _ in 0..if wait { 0 } else { QUEUE_BUDGET } {
             match self.inbox.take() {
                 Some(ToShard::Shard(message)) => self.shard.shard_message(message, &mut self.world),
                 Some(ToShard::Broker(event)) => self.shard.broker_event(event, &mut self.world),

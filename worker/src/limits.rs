@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chatup_broker::contract::HEARTBEAT_MS;
+use chatup_broker::limits::HEARTBEAT_MS;
 
 /// Submissions that a shard's ring takes before it must enter the kernel.
 pub const RING_SUBMISSIONS: u32 = 1_024;
@@ -14,9 +14,12 @@ pub const RECEIVE_BUFFERS: u16 = 512;
 pub const RECEIVE_BUFFER_BYTES: usize = 4_096;
 /// Messages that wait for one shard, from other shards and from the broker. Full: another shard
 /// keeps what it has and tries again (its log is the buffer), the broker waits.
-pub const SHARD_QUEUE_MAX: usize = 65_536;
+pub const SHARD_QUEUE_MAX: usize = 8_192;
 /// Messages that a shard takes from its queue in one turn, so that its sockets get theirs.
 pub const QUEUE_BUDGET: usize = 4_096;
+/// Turns in a row that a shard gives to subscribers who are catching up before it takes new
+/// messages all the same: as many as a channel's log has pieces.
+pub const CATCH_UP_TURNS_MAX: u32 = 16;
 /// Connections that wait to be accepted, as `listen` is told; the kernel's somaxconn bounds it.
 pub const LISTEN_BACKLOG: i32 = 4_096;
 /// How soon a shard tries again when a queue was full.

@@ -152,6 +152,8 @@ impl Shard {
                 self.channel_arrived(key, index, outside);
             }
         }
+        // Whoever waited may be gone.
+        self.linger_if_unused(index);
     }
 
     /// Something from another shard.
@@ -166,8 +168,9 @@ impl Shard {
             ShardMessage::Attach(name, shard) => {
                 let index = self.open_channel(&name, outside);
                 let Some(channel) = self.channels.at_mut(index) else { return };
+                let wants_sync = channel.attached.iter().any(|one| one.shard == shard && one.wants_sync);
                 channel.attached.retain(|attached| attached.shard != shard);
-                channel.attached.push(AttachedShard { shard, cursor: None, wants_sync: false });
+                channel.attached.push(AttachedShard { shard, cursor: None, wants_sync });
                 self.mark_dirty(index);
             }
             ShardMessage::Detach(name, shard) => {
@@ -311,6 +314,7 @@ impl Shard {
             for key in std::mem::take(&mut channel.waiters) {
                 self.channel_arrived(key, index, outside);
             }
+            self.linger_if_unused(index);
             return;
         }
         let waiters = std::mem::take(&mut channel.waiters);

@@ -17,7 +17,7 @@ impl Shard {
         if let Some(channel) = self.channels.at_mut(index) {
             channel.fresh += messages;
             let capacity = channel.log.as_ref().map_or(usize::MAX, RoomLog::capacity);
-            self.turn_is_full |= channel.fresh * 2 >= capacity;
+            self.turn_is_full |= channel.fresh >= run_max(capacity);
         }
         self.mark_dirty(index);
     }
@@ -43,6 +43,7 @@ impl Shard {
     pub fn end_turn(&mut self, outside: &mut impl Outside) {
         self.flush_backlogs(outside);
         self.turn_is_full = false;
+        self.catching_up = false;
         for index in std::mem::take(&mut self.dirty) {
             if let Some(channel) = self.channels.at_mut(index) {
                 channel.dirty = false;
@@ -66,7 +67,7 @@ impl Shard {
         let Some(channel) = self.channels.at_mut(index) else { return };
         let Some(log) = &channel.log else { return };
         // A longer run could push out of the copy what its subscribers have not been sent.
-        let run_max = HANDOVER_MESSAGES_MAX.min(log.capacity() / 4).max(1);
+        let run_max = run_max(log.capacity());
         let (mut behind, mut synced) = (false, Vec::new());
         // Shards at the same place get the same run, copied once.
         let mut made: Option<(Option<Offset>, Arc<FrameRun>, bool)> = None;
@@ -108,4 +109,10 @@ impl Shard {
             self.mark_dirty(index);
         }
     }
+}
+
+/// Most messages of a channel in one turn, and in one run to another shard: a quarter of what its
+/// log keeps, so that whoever keeps up never falls out of it.
+fn run_max(capacity: usize) -> usize {
+    HANDOVER_MESSAGES_MAX.min(capacity / 4).max(1)
 }

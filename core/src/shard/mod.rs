@@ -160,6 +160,8 @@ pub struct Shard {
     /// Something did not fit a queue: the next turn should come soon.
     behind: bool,
     turn_is_full: bool,
+    /// A subscriber that takes all it is given has not been given everything yet.
+    catching_up: bool,
     draining: bool,
     member_sequence: u64,
     counters: Counters,
@@ -202,6 +204,7 @@ impl Shard {
             shard_backlog: (0..config.shards).map(|_| VecDeque::new()).collect(),
             behind: false,
             turn_is_full: false,
+            catching_up: false,
             draining: false,
             member_sequence: 0,
             counters: Counters::default(),
@@ -232,6 +235,13 @@ impl Shard {
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.behind
+    }
+
+    /// Whether a subscriber that takes all it is given is still being sent what there is: a turn
+    /// that brought in more first could push it out of the log.
+    #[must_use]
+    pub fn is_catching_up(&self) -> bool {
+        self.catching_up
     }
 
     /// Whether [`Shard::take_ready`] may have something.

@@ -168,6 +168,7 @@ impl Shard {
         if hang_up {
             self.kill(key, outside);
         } else if self.has_more(key) {
+            self.catching_up = true;
             self.make_ready(key);
         }
         AfterSend::Nothing

@@ -17,8 +17,7 @@ impl Shard {
         asked: Vec<Subscribe>,
         outside: &mut impl Outside,
     ) {
-        let new = asked.iter().filter(|one| !self.channel_index.contains_key(&one.channel)).count();
-        let refusal = if !self.make_room(new, outside) {
+        let refusal = if !self.make_room_for(&asked, outside) {
             Some(Refusal::ChannelsFull)
         } else {
             let known = asked.iter().filter_map(|one| self.channel_index.get(&one.channel));
@@ -46,6 +45,14 @@ impl Shard {
         } else if let Some(connection) = self.connections.get_mut(key) {
             connection.talk().pending.push(pending);
         }
+    }
+
+    fn make_room_for(&mut self, asked: &[Subscribe], outside: &mut impl Outside) -> bool {
+        let new =
+            |shard: &Self| asked.iter().filter(|one| !shard.channel_index.contains_key(&one.channel)).count();
+        let before = new(self);
+        // Among those that had to go may be some that are asked for.
+        self.make_room(before, outside) && (new(self) == before || self.make_room(new(self), outside))
     }
 
     /// A channel for which a connection has waited is open.

@@ -140,7 +140,8 @@ pub(crate) fn unexpected(answer: &Answer) -> Refused {
 
 #[cfg(test)]
 mod tests {
-    use chatup_broker::contract::{BROKER_QUEUE_MAX, Command};
+    use chatup_broker::contract::Command;
+    use chatup_broker::limits::BROKER_QUEUE_MAX;
 
     use super::*;
 

@@ -18,8 +18,8 @@ import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
 const OVERALL_MS = 180_000;
-const STEP_MS = 20_000;
-const READY_MS = 30_000;
+const STEP_MS = 40_000;
+const READY_MS = 90_000;
 const STOP_MS = 10_000;
 /** A killed program's sockets may outlive it for a while; then it is the client's ping that tells, in 30 s. */
 const NOTICED_MS = 45_000;

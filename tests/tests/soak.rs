@@ -92,6 +92,8 @@ fn churn_stalls_nobody_and_leaves_nothing_behind() {
         third >> 10,
         last >> 10
     );
+    let tenths: Vec<u64> = resident.iter().step_by(10).map(|bytes| bytes >> 10).collect();
+    println!("resident KiB at each tenth of the time: {tenths:?}");
     assert!(churned.load(Ordering::Relaxed) > 1_000);
     assert!(
         last < third + SLACK_BYTES,

@@ -53,6 +53,8 @@ pub const LOG_SEGMENT_BYTES_MIN: usize = 1_024;
 /// Most answers, pongs and notices that wait for one full socket, in bytes. A client that asks
 /// and never reads is closed beyond it.
 pub const CONTROL_QUEUE_BYTES_MAX: usize = 64 * 1024;
+/// So many of them, in bytes, are dropped with their connection at once, without a close frame.
+pub const CONTROL_QUEUE_BYTES_DROP: usize = 4 * CONTROL_QUEUE_BYTES_MAX;
 /// Most messages of history that one subscription may ask for.
 pub const SUBSCRIBE_HISTORY_MAX: u32 = 1_000;
 /// How often a shard looks at its timers at the least, in milliseconds: the grain of all deadlines.

@@ -63,7 +63,22 @@ impl Server {
     /// It does not become ready.
     #[must_use]
     pub fn start_in(state: &Path, arguments: &[&str]) -> Server {
-        let mut child = Command::new(program())
+        Server::spawn(Command::new(program()), state, arguments)
+    }
+
+    /// The same under another program, such as `prlimit`, that starts it.
+    ///
+    /// # Panics
+    /// It does not become ready.
+    #[must_use]
+    pub fn start_under(wrapper: &[&str], arguments: &[&str]) -> Server {
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(program());
+        Server::spawn(command, &scratch("state"), arguments)
+    }
+
+    fn spawn(mut command: Command, state: &Path, arguments: &[&str]) -> Server {
+        let mut child = command
             .args([
                 "--print",
                 "json",

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use chatup_tests::{Client, Server, server};
+use chatup_tests::{Client, Server, http, server};
 use serde_json::json;
 
 #[test]
@@ -122,4 +122,28 @@ fn the_demo_keys_last_from_start_to_start() {
     let answer = client.call(json!({ "call": "auth", "token": token }));
     // Without its public half a damaged pair is told, or made whole; the old token then still holds.
     assert_eq!(answer["ok"]["user"], json!({ "name": "Ada" }), "{answer}");
+}
+
+/// More connections than descriptors: one too many reads 503, and the dispatcher still answers.
+#[test]
+fn connections_are_bounded_by_the_descriptors() {
+    use std::io::{Read, Write};
+    let server = Server::start_under(&["prlimit", "--nofile=1100:1100"], &["--shards", "1"]);
+    let mut held: Vec<_> = (0..900).map(|_| http::connect(&server.worker)).collect();
+    let mut start = [0; 12];
+    held[899].read_exact(&mut start).expect("an answer without a request");
+    assert_eq!(&start, b"HTTP/1.1 503");
+    // Half of the descriptors and more are for connections.
+    held[600].write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").expect("it is sent");
+    held[600].read_exact(&mut start).expect("an answer");
+    assert_eq!(&start, b"HTTP/1.1 200");
+    assert_eq!(http::get(&server.url, "/health").status, 200);
+}
+
+#[test]
+fn who_may_read_a_workers_figures() {
+    for (from, status) in [("loopback", 200), ("anyone", 200), ("nobody", 404)] {
+        let server = Server::start(&["--set", &format!("worker.stats_from={from}")]);
+        assert_eq!(http::get(&server.worker, "/stats").status, status, "{from}");
+    }
 }

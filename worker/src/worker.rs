@@ -1,7 +1,7 @@
 //! A worker: all its shards, from start to stop.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -79,7 +79,9 @@ impl Worker {
     ) -> Result<Worker, WorkerError> {
         let cores = choose_cores(settings)?;
         let count = u16::try_from(cores.len()).unwrap_or(u16::MAX);
-        let descriptors = preflight::check(count)?.saturating_sub(settings.descriptors_reserved);
+        let descriptors = preflight::check(count)?;
+        // Where there are few, the connections get the most of them.
+        let descriptors = descriptors - settings.descriptors_reserved.min(descriptors / 4);
         let mut limits = settings.limits.clone();
         let allowed = u32::try_from(descriptors / u64::from(count)).unwrap_or(u32::MAX).max(1);
         if limits.connections_per_shard_max > allowed {
@@ -318,10 +320,4 @@ impl ShardStart {
         control.await;
         result
     }
-}
-
-/// The URL of a worker that announces the address that it listens on.
-#[must_use]
-pub fn default_url(address: IpAddr, port: u16) -> String {
-    format!("http://{}", SocketAddr::new(address, port))
 }

@@ -4,7 +4,7 @@
 //! new messages. A subscriber that took only a part keeps a copy of the rest of the one frame that
 //! was cut, and its cursor: nothing else of it is held anywhere.
 
-use crate::limits::CONTROL_QUEUE_BYTES_MAX;
+use crate::limits::{CONTROL_QUEUE_BYTES_DROP, CONTROL_QUEUE_BYTES_MAX};
 use crate::protocol::{self, Notice};
 use crate::refusal::Refusal;
 use crate::room_log::Run;
@@ -208,11 +208,17 @@ impl Shard {
         let Some(connection) = self.connections.get(key) else { return false };
         let Out::Blocked(rest, from) = &connection.out else { return false };
         let waiting = connection.control.as_ref().map_or(0, |control| control.len());
-        if rest.len() - *from as usize + waiting <= CONTROL_QUEUE_BYTES_MAX {
+        let unsent = rest.len() - *from as usize + waiting;
+        if unsent <= CONTROL_QUEUE_BYTES_MAX {
             return false;
         }
         self.counters.slow_closed += 1;
-        self.close(key, Refusal::SlowReader, outside);
+        if unsent > CONTROL_QUEUE_BYTES_DROP {
+            // Too much to keep for the little while in which a close frame might still be read.
+            self.kill(key, outside);
+        } else {
+            self.close(key, Refusal::SlowReader, outside);
+        }
         true
     }
 }

@@ -110,3 +110,17 @@ fn a_channel_without_a_message_goes_with_its_last_subscriber() {
     rig.pass(0);
     assert_eq!(rig.shard.channel_counts(), (0, 0));
 }
+
+/// Nobody could be heard meanwhile: the time to answer the ping begins when it is sent.
+#[test]
+fn after_a_pause_of_the_process_everybody_has_the_whole_time_to_answer() {
+    let limits = Limits { idle_ms_max: 1_000_000, ..Limits::default() };
+    let mut rig = Rig::new(limits.clone());
+    let key = rig.open();
+    rig.stand_still(10 * (limits.ping_after_ms + limits.pong_within_ms));
+    assert_eq!(rig.given(key), "ping", "and no close");
+    rig.pass(limits.pong_within_ms - 1_000);
+    assert_eq!(rig.given(key), "", "not before its time");
+    rig.pass(1_000 + 3 * GRAIN_MS);
+    assert_eq!(rig.given(key), "close 4001 ping_timeout");
+}

@@ -92,6 +92,14 @@ impl Rig {
         rig
     }
 
+    /// Lets time pass at once: the whole process stood still.
+    pub(crate) fn stand_still(&mut self, milliseconds: u64) {
+        self.now_ms += milliseconds;
+        self.shard.set_time(Now { mono_ms: self.now_ms, unix: UnixMillis(BEGIN.0 + self.now_ms) });
+        self.shard.tick(&mut self.world);
+        self.turn();
+    }
+
     /// Lets time pass, by ticks.
     pub(crate) fn pass(&mut self, milliseconds: u64) {
         let end = self.now_ms + milliseconds;

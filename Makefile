@@ -4,10 +4,10 @@
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run test lint unit client browser deny
+.PHONY: help run test lint unit client browser deny bench bench-check bench-check-proof valgrind peers
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
 run: ## Start everything in one process, without Redis: the chat at the printed address
 	$(CARGO) run --release --locked -p chatup -- $(ARGS)
@@ -33,3 +33,28 @@ browser: unit client ## Two real browser windows chat through the real program
 
 deny: ## Licences, sources and banned crates (cargo install cargo-deny)
 	$(CARGO) deny check licenses bans sources
+
+bench: ## Time the hot paths (criterion; ARGS: a name to filter by, --save-baseline, --baseline)
+	$(CARGO) bench --locked -p chatup-bench --benches -- $(ARGS)
+
+# Built apart from what it compares. Two revisions of the whole server: some ten minutes at first.
+BENCH_CHECK = $(CARGO) run --release --locked -p chatup-bench --no-default-features --bin bench-check --
+# What the proof is made with: any revision; WORK is the work tree.
+REV ?= HEAD
+
+bench-check: valgrind ## Is WORK slower than HEAD? (ARGS: --base REV --head REV --quick --only NAME --output FILE)
+	$(BENCH_CHECK) $(ARGS)
+
+bench-check-proof: valgrind ## Show that bench-check is quiet on equal revisions and finds a tenth more work (REV, ARGS)
+	$(BENCH_CHECK) --base $(REV) --head $(REV) $(ARGS)
+	$(BENCH_CHECK) --base $(REV) --head $(REV)+bench/slowdown.patch $(ARGS); \
+		test $$? = 1 || { echo "bench-check did not find bench/slowdown.patch"; exit 1; }
+	@echo "Quiet on equal revisions, and bench/slowdown.patch was found: as it should be."
+
+valgrind:
+	@command -v valgrind >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq valgrind >/dev/null; } \
+		|| { echo "counting instructions needs valgrind: apt-get install valgrind"; exit 1; }
+
+peers: ## Side by side with other servers: the tables of docs/PEERS.md (ARGS: --quick, --only, --servers, --rounds)
+	$(CARGO) build --release --locked -p chatup -p chatup-loadgen -p chatup-bench
+	target/release/peers $(ARGS)

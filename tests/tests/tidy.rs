@@ -16,6 +16,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("worker", &["chatup-core", "chatup-broker"]),
     ("dispatcher", &["chatup-core", "chatup-broker"]),
     ("chatup", &["chatup-core", "chatup-broker", "chatup-worker", "chatup-dispatcher"]),
+    ("loadgen", &["chatup-core"]),
+    ("bench", &["chatup-core", "chatup-worker"]),
     ("tests", &["chatup-core"]),
 ];
 

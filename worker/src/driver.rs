@@ -314,7 +314,7 @@ impl Driver {
 
     /// Hands everything to the kernel and waits for something to do.
     fn sleep(&mut self) -> std::io::Result<()> {
-        let busy = self.inbox.len() > 0 || self.shard.has_ready();
+        let busy = !self.inbox.is_empty() || self.shard.has_ready();
         let at_most = if busy || !self.inbox.fall_asleep() {
             Duration::ZERO
         } else if self.shard.is_behind() {

@@ -4,7 +4,7 @@
 //! - [`settings`], [`limits`], [`preflight`]: what an operator says, what is fixed, what the host must allow
 //! - `listener`: one socket a shard on the same port
 //! - `ring`: all of io_uring, and all unsafe code of the product
-//! - `queues`: from shard to shard and from the broker, with a wake-up only for those who sleep
+//! - [`queues`]: from shard to shard and from the broker, with a wake-up only for those who sleep
 //! - `driver`: the loop of one shard, on glommio
 //! - `outside`: what core asks of the world
 //! - `report`: what a worker tells of itself
@@ -12,13 +12,13 @@
 
 pub mod limits;
 pub mod preflight;
+pub mod queues;
 pub mod settings;
 pub mod worker;
 
 mod driver;
 mod listener;
 mod outside;
-mod queues;
 mod report;
 mod ring;
 

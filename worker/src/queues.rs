@@ -16,7 +16,7 @@ use crate::limits::SHARD_QUEUE_MAX;
 
 /// What can happen to a shard from inside the process.
 #[derive(Debug)]
-pub(crate) enum ToShard {
+pub enum ToShard {
     /// From another shard.
     Shard(ShardMessage),
     /// From the broker.
@@ -32,13 +32,13 @@ struct Bell {
 
 /// A sender's end.
 #[derive(Clone)]
-pub(crate) struct ShardSender {
+pub struct ShardSender {
     queue: Sender<ToShard>,
     bell: Arc<Bell>,
 }
 
 /// The shard's end.
-pub(crate) struct ShardReceiver {
+pub struct ShardReceiver {
     queue: Receiver<ToShard>,
     bell: Arc<Bell>,
 }
@@ -47,7 +47,7 @@ pub(crate) struct ShardReceiver {
 ///
 /// # Errors
 /// No eventfd could be had.
-pub(crate) fn shard_queue() -> std::io::Result<(ShardSender, ShardReceiver)> {
+pub fn shard_queue() -> std::io::Result<(ShardSender, ShardReceiver)> {
     let (sender, receiver) = bounded(SHARD_QUEUE_MAX);
     let eventfd = eventfd(0, EventfdFlags::CLOEXEC)?;
     let bell = Arc::new(Bell { sleeping: AtomicBool::new(false), eventfd });
@@ -60,7 +60,7 @@ impl ShardSender {
     /// # Errors
     /// There is none, or the shard has ended; the message comes back.
     #[allow(clippy::result_large_err, reason = "the message is handed back, not reported")]
-    pub(crate) fn offer(&self, message: ToShard) -> Result<(), ToShard> {
+    pub fn offer(&self, message: ToShard) -> Result<(), ToShard> {
         self.queue.try_send(message).map_err(|error| {
             let (TrySendError::Full(message) | TrySendError::Disconnected(message)) = error;
             message
@@ -70,7 +70,7 @@ impl ShardSender {
     }
 
     /// Puts a message in, waiting for room. Returns whether the shard still exists.
-    pub(crate) fn put(&self, message: ToShard) -> bool {
+    pub fn put(&self, message: ToShard) -> bool {
         let sent = self.queue.send(message).is_ok();
         self.ring_bell();
         sent
@@ -93,17 +93,18 @@ impl Inbox for ShardSender {
 
 impl ShardReceiver {
     /// The next message, if there is one.
-    pub(crate) fn take(&self) -> Option<ToShard> {
+    pub fn take(&self) -> Option<ToShard> {
         self.queue.try_recv().ok()
     }
 
-    /// How many wait.
-    pub(crate) fn len(&self) -> usize {
-        self.queue.len()
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
     }
 
     /// Says that the shard is about to sleep. Returns whether it may: nothing waits.
-    pub(crate) fn fall_asleep(&self) -> bool {
+    pub fn fall_asleep(&self) -> bool {
         self.bell.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         if self.queue.is_empty() {
@@ -114,12 +115,12 @@ impl ShardReceiver {
     }
 
     /// Says that the shard is awake.
-    pub(crate) fn wake_up(&self) {
+    pub fn wake_up(&self) {
         self.bell.sleeping.store(false, Ordering::Relaxed);
     }
 
     /// What becomes readable when a sender rings.
-    pub(crate) fn bell(&self) -> BorrowedFd<'_> {
+    pub fn bell(&self) -> BorrowedFd<'_> {
         self.bell.eventfd.as_fd()
     }
 }

@@ -1,0 +1,138 @@
+//! The beginning of a run: the server, the processes that hold connections, their source addresses.
+
+use std::net::IpAddr;
+
+use crossbeam_channel::Receiver;
+
+use super::children::Children;
+use super::display::Display;
+use super::target::Target;
+use super::{Run, RunError, Speed};
+use crate::cli::Options;
+use crate::clock::duration_ns;
+use crate::control::{Begin, Counted, Order, Progress, Tokens};
+use crate::limits::CONNECT_WITHIN;
+use crate::machine;
+use crate::plan::Plan;
+use crate::report::Report;
+use crate::scenario::Shape;
+use crate::server::watch::Watch;
+
+impl<'a> Run<'a> {
+    /// Finds or starts the server, and starts the processes that hold connections.
+    ///
+    /// # Errors
+    /// Why that cannot be done.
+    pub fn start(
+        options: &'a Options,
+        shape: Shape,
+        report: Report,
+        interrupts: Receiver<()>,
+    ) -> Result<Run<'a>, RunError> {
+        let seed = options.seed.unwrap_or_else(rand::random);
+        let mut plan = Plan {
+            run: rand::random::<u32>() | 1,
+            seed,
+            protocol: options.protocol,
+            doors: Vec::new(),
+            clients: options.clients,
+            sizes: shape.sizes,
+            publishers: shape.publishers,
+            size_bytes: options.size as usize,
+            stays_every: shape.stays_every,
+            slow_every: shape.slow_every,
+            slow_bytes_per_s: options.slow_rate,
+            resumes: shape.resumes,
+        };
+        let connections = u64::from(options.clients) + u64::from(shape.publishers_about);
+        let target = Target::new(options, connections)?;
+        plan.doors.clone_from(&target.doors);
+        let tokens = target.tokens(options, plan.publishers())?;
+        let mut pids = options.pid.clone();
+        pids.extend(target.servers.iter().flat_map(|servers| servers.pids()));
+        let mut run = Run {
+            options,
+            report,
+            children: Children::none(),
+            display: Display::new(options.output.quiet),
+            watch: Watch::new(&pids)?,
+            interrupts,
+            stopped: false,
+            standing: Vec::new(),
+            speed: Speed::default(),
+            before: Counted::default(),
+            plan,
+            target,
+        };
+        run.report.settings.insert("seed".to_owned(), seed.to_string());
+        run.report.settings.insert("target".to_owned(), run.target.description.clone());
+        run.start_processes(&tokens)?;
+        Ok(run)
+    }
+
+    fn start_processes(&mut self, tokens: &Tokens) -> Result<(), RunError> {
+        let apart = u64::try_from(self.plan.publishers_apart().len()).unwrap_or(u64::MAX);
+        let connections = u64::from(self.plan.clients) + apart;
+        let needed = connections.div_ceil(machine::connections_per_process());
+        let processes = self.options.processes.map_or(needed, u64::from);
+        if processes < needed {
+            return Err(RunError::Impossible(format!(
+                "{connections} connections need {needed} processes with this machine's descriptors: \
+                 --processes {processes} is too few"
+            )));
+        }
+        let processes = u32::try_from(processes).unwrap_or(u32::MAX);
+        for process in 0..processes {
+            self.children.start()?;
+            let core = &self.options.client_cores;
+            let begin = Begin {
+                plan: self.plan.clone(),
+                process,
+                processes,
+                sources: self.sources(process, processes, connections)?,
+                core: core.get(process as usize % core.len().max(1)).copied(),
+                tokens: tokens.clone(),
+                connect_within_ns: duration_ns(CONNECT_WITHIN),
+            };
+            self.children.order(process as usize, &Order::Begin(Box::new(begin)))?;
+        }
+        self.standing = vec![Progress::default(); processes as usize];
+        self.report.generator.processes = processes;
+        self.report.clients.asked = u64::from(self.plan.clients);
+        self.report.clients.publishers = apart;
+        Ok(())
+    }
+
+    /// Source addresses of a process.
+    fn sources(&self, process: u32, processes: u32, connections: u64) -> Result<Vec<IpAddr>, RunError> {
+        let per_source = machine::ports_per_source();
+        let doors = self.plan.doors.len() as u64;
+        let given = &self.options.source;
+        if !given.is_empty() {
+            if given.len() as u64 * per_source * doors < connections {
+                let needed = connections.div_ceil(per_source * doors);
+                return Err(RunError::Impossible(format!(
+                    "{connections} connections need {needed} source addresses, {per_source} ports each: \
+                     --source names {}",
+                    given.len()
+                )));
+            }
+            let of_process =
+                |number: usize| given[(process as usize + number * processes as usize) % given.len()];
+            return Ok((0..given.len().div_ceil(processes as usize)).map(of_process).collect());
+        }
+        if self.plan.doors.iter().all(|door| door.authority.starts_with("127.")) {
+            // Twice as many as the ports ask for: a search for a free one among few is slow.
+            let each = (connections.div_ceil(u64::from(processes)) * 2).div_ceil(per_source);
+            let each = u32::try_from(each).unwrap_or(1).max(1);
+            return Ok((0..each).map(|number| machine::loopback_source(process * each + number)).collect());
+        }
+        if per_source * doors < connections {
+            return Err(RunError::Impossible(format!(
+                "{connections} connections from one source address: it has {per_source} ports for each server. \
+                 Give several with --source"
+            )));
+        }
+        Ok(Vec::new())
+    }
+}

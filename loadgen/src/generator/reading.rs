@@ -1,0 +1,297 @@
+//! What connections hear.
+
+use std::io;
+
+use super::connecting::reason;
+use super::connection::{Class, Stage};
+use super::measuring::Measuring;
+use super::timers::What;
+use super::{Generator, Phase};
+use crate::checking::{Lane, Track};
+use crate::clock::now_ns;
+use crate::limits::{FRAME_BYTES_MAX, SLOW_READ_NS};
+use crate::protocol::Heard;
+use crate::stamp::Stamp;
+use crate::websocket::{self, Frame};
+
+/// Whoever listens on one connection, for the length of one read.
+struct Ears<'a> {
+    run: u32,
+    now_ns: u64,
+    class: Class,
+    lane: &'a mut Lane,
+    track: &'a mut Track,
+    measuring: &'a mut Measuring,
+    /// Messages heard for the first time.
+    new: u64,
+    ready: Option<Option<bool>>,
+    failed: Option<String>,
+    answered: bool,
+    /// When refused messages were due.
+    refused: Vec<u64>,
+}
+
+impl Ears<'_> {
+    fn hear(&mut self, heard: Heard<'_>) {
+        match heard {
+            Heard::Text(text, offset) => self.text(text, offset),
+            Heard::Ready { next, recovered } => {
+                self.ready = Some(recovered);
+                if self.class == Class::Comes {
+                    *self.track = Track::from_now(next);
+                }
+            }
+            Heard::Acknowledged(due_ns) => {
+                self.answered = true;
+                self.measuring.acknowledged(due_ns, self.now_ns);
+            }
+            Heard::Refused(due_ns, code) => {
+                self.answered = true;
+                self.refused.push(due_ns);
+                self.measuring.refused(code);
+            }
+            Heard::Gap => self.track.told(),
+            Heard::Failed(why) => self.failed = Some(why),
+        }
+    }
+
+    fn text(&mut self, text: &[u8], offset: Option<u64>) {
+        let Some(stamp) = Stamp::read(text).filter(|stamp| stamp.run == self.run) else { return };
+        match self.class {
+            Class::Publishes => {}
+            Class::Slow => self.measuring.received_slowly(),
+            Class::Stays | Class::Comes => {
+                if self.lane.hear(self.track, stamp.identity, offset, &mut self.measuring.found) {
+                    self.new += 1;
+                    self.measuring.received(stamp.due_ns, self.now_ns, self.class == Class::Comes);
+                }
+            }
+        }
+    }
+}
+
+impl Generator {
+    /// There is something to read, or the other end is gone.
+    pub(super) fn readable(&mut self, slot: usize, only_the_end: bool) {
+        if only_the_end {
+            self.ended(slot, "connection reset");
+            return;
+        }
+        self.read(slot, usize::MAX);
+    }
+
+    /// Reads once, at most so many bytes.
+    fn read(&mut self, slot: usize, bytes_max: usize) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let held = std::mem::take(&mut self.connections[slot].partial);
+        if buffer.len() < held.len() * 2 {
+            buffer.resize(held.len() * 2, 0);
+        }
+        buffer[..held.len()].copy_from_slice(&held);
+        let end = buffer.len().min(held.len().saturating_add(bytes_max));
+        match self.connections[slot].read(&mut buffer[held.len()..end]) {
+            Ok(0) => self.end_of_stream(slot, &held),
+            Ok(count) => self.heard(slot, &buffer[..held.len() + count], count),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                self.connections[slot].partial = held;
+            }
+            Err(error) => self.ended(slot, &reason(&error)),
+        }
+        self.buffer = buffer;
+    }
+
+    fn end_of_stream(&mut self, slot: usize, held: &[u8]) {
+        match self.connections[slot].stage {
+            Stage::Asking => self.dispatched(slot, held, true),
+            _ => self.ended(slot, "closed by the server"),
+        }
+    }
+
+    /// Bytes have come, after those that were held.
+    fn heard(&mut self, slot: usize, bytes: &[u8], new: usize) {
+        match self.connections[slot].stage {
+            Stage::Asking => self.dispatched(slot, bytes, false),
+            Stage::Shaking => {
+                let Some(key) = &self.connections[slot].key else { return };
+                match websocket::answer(bytes, key) {
+                    Ok(None) => self.connections[slot].partial = bytes.to_vec(),
+                    Ok(Some(length)) => {
+                        self.shaken(slot);
+                        self.frames(slot, &bytes[length..], true);
+                    }
+                    Err(why) => self.try_failed(slot, &why),
+                }
+            }
+            _ => {
+                let now_ns = now_ns();
+                if self.connections[slot].class != Class::Publishes {
+                    self.measuring.bytes(new, now_ns);
+                }
+                self.frames(slot, bytes, false);
+            }
+        }
+    }
+
+    /// Whole frames, and perhaps the beginning of another.
+    fn frames(&mut self, slot: usize, bytes: &[u8], begins: bool) {
+        let now_ns = now_ns();
+        let connection = &mut self.connections[slot];
+        let mut ears = Ears {
+            run: self.begin.plan.run,
+            now_ns,
+            class: connection.class,
+            lane: &mut self.lanes[connection.lane as usize],
+            track: &mut connection.track,
+            measuring: &mut self.measuring,
+            new: 0,
+            ready: None,
+            failed: None,
+            answered: false,
+            refused: Vec::new(),
+        };
+        let (session, out, masks) = (&mut connection.session, &mut connection.out, &mut self.masks);
+        if begins {
+            session.begin(masks, out, &mut |heard| ears.hear(heard));
+        }
+        let mut at = 0;
+        let mut end = None;
+        loop {
+            match websocket::read(&bytes[at..]) {
+                Ok(Some((frame, length))) => {
+                    at += length;
+                    match frame {
+                        Frame::Text(text) => session.text(text, masks, out, &mut |heard| ears.hear(heard)),
+                        Frame::Ping(payload) => masks.pong(payload, out),
+                        Frame::Pong => {}
+                        Frame::Close(code, reason) => {
+                            end = Some(format!(
+                                "closed by the server: {code} {}",
+                                String::from_utf8_lossy(reason)
+                            ));
+                            break;
+                        }
+                    }
+                }
+                Ok(None) if bytes.len() - at > FRAME_BYTES_MAX => {
+                    end = Some("a frame beyond reason".to_owned());
+                    break;
+                }
+                Ok(None) => break,
+                Err(why) => {
+                    end = Some(why.to_owned());
+                    break;
+                }
+            }
+        }
+        let Ears { new, ready, failed, answered, refused, .. } = ears;
+        if at < bytes.len() {
+            connection.partial = bytes[at..].to_vec();
+        }
+        self.settle(slot, new, ready, &refused);
+        if let Some(why) = failed {
+            self.try_failed_or_ended(slot, &why);
+        } else if let Some(why) = end {
+            self.ended(slot, &why);
+        } else {
+            if answered {
+                self.pump(slot);
+            }
+            self.flush(slot);
+        }
+    }
+
+    fn settle(&mut self, slot: usize, new: u64, ready: Option<Option<bool>>, refused: &[u64]) {
+        if matches!(self.phase, Phase::Draining(_)) && self.is_owed(slot) {
+            self.owed = self.owed.saturating_sub(new);
+        }
+        let lane = self.connections[slot].lane;
+        for due_ns in refused {
+            let measured = self.measuring.measures(*due_ns);
+            self.publishing.count(lane, measured, true);
+        }
+        if let Some(recovered) = ready
+            && self.connections[slot].stage == Stage::Settling
+        {
+            self.came_in(slot, recovered);
+        }
+    }
+
+    fn came_in(&mut self, slot: usize, recovered: Option<bool>) {
+        let now_ns = now_ns();
+        let connection = &mut self.connections[slot];
+        connection.stage = Stage::In;
+        self.connecting -= 1;
+        if connection.passes_by {
+            self.measuring.ready(connection.due_ns, now_ns);
+            self.passed_by(slot);
+            return;
+        }
+        self.ready += 1;
+        self.ready_clients += usize::from(slot < self.clients);
+        if matches!(self.phase, Phase::Draining(_)) {
+            self.owed += self.owes(slot);
+        }
+        let connection = &mut self.connections[slot];
+        if connection.cut_ns > 0 {
+            self.measuring.resumed(connection.cut_ns, now_ns);
+            connection.cut_ns = 0;
+            self.measuring.figure("resumed_total", 1.0);
+            if recovered != Some(true) {
+                self.measuring.figure("not_recovered_total", 1.0);
+            }
+        } else {
+            self.measuring.ready(connection.due_ns, now_ns);
+        }
+        if connection.class == Class::Slow && self.slow_now() {
+            self.hold_back_one(slot);
+        }
+        self.pump(slot);
+    }
+
+    fn try_failed_or_ended(&mut self, slot: usize, why: &str) {
+        if self.connections[slot].stage == Stage::In {
+            self.ended(slot, why);
+        } else {
+            self.try_failed(slot, why);
+        }
+    }
+
+    /// A connection has ended by itself.
+    pub(super) fn ended(&mut self, slot: usize, why: &str) {
+        let connection = &mut self.connections[slot];
+        if connection.stage != Stage::In {
+            self.try_failed(slot, why);
+            return;
+        }
+        connection.close(true);
+        self.left(slot);
+        if self.connections[slot].class == Class::Slow && self.slow_now() {
+            self.measuring.slow_gone();
+            return;
+        }
+        self.disconnected += 1;
+        self.fault(&format!("disconnected: {why}"));
+        self.no_longer_owed(slot);
+        self.give_up_publishing(slot);
+    }
+
+    /// A connection that was in is no more.
+    pub(super) fn left(&mut self, slot: usize) {
+        self.ready -= 1;
+        self.ready_clients -= usize::from(slot < self.clients);
+    }
+
+    /// A slow client reads its little.
+    pub(super) fn read_slowly(&mut self, slot: usize) {
+        let connection = &self.connections[slot];
+        if connection.stage != Stage::In || !connection.held_back {
+            return;
+        }
+        let a_second = self.begin.plan.slow_bytes_per_s;
+        let bytes = a_second * SLOW_READ_NS / crate::clock::SECOND_NS;
+        self.read(slot, usize::try_from(bytes.max(1)).unwrap_or(usize::MAX));
+        if self.connections[slot].held_back {
+            self.timers.set(now_ns() + SLOW_READ_NS, What::ReadSlowly(slot));
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! Who is who in a run: which client is in which channel, at which server, and which message is
+//! whose. Every process works it out for itself from the same few numbers.
+//!
+//! A *lane* is a channel at one server: where several servers stand side by side and share nothing,
+//! each has its own lane of a channel, and a message is published in each, as a broker would do it.
+//!
+//! Knows no socket and no clock.
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::Kind;
+
+/// One server, or one group of servers behind a dispatcher.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Door {
+    /// Host and port, as a Host header names them.
+    pub authority: String,
+    /// Whether it is a dispatcher, which says where the worker is.
+    pub dispatcher: bool,
+    /// Path of its WebSocket, with `{channel}` in it; only for protocols without a fixed one.
+    pub path: String,
+}
+
+/// How clients are spread over channels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sizes {
+    /// Evenly over so many.
+    Even(u32),
+    /// Clients of each channel, as a running total.
+    Given(Vec<u32>),
+}
+
+/// Who publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Publishers {
+    /// So many connections of their own a lane.
+    Apart(u32),
+    /// Every so-manieth client, itself a subscriber.
+    Among(u32),
+    /// Nobody.
+    Nobody,
+}
+
+/// The run, as every process knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Told apart from other runs by this.
+    pub run: u32,
+    /// Of all that is drawn by lot.
+    pub seed: u64,
+    /// What is spoken.
+    pub protocol: Kind,
+    /// Where to go.
+    pub doors: Vec<Door>,
+    /// Subscribers.
+    pub clients: u32,
+    /// Their channels.
+    pub sizes: Sizes,
+    /// Who publishes.
+    pub publishers: Publishers,
+    /// Length of a published text, in bytes.
+    pub size_bytes: usize,
+    /// Clients come and go, except every so-manieth; 0: all stay.
+    pub stays_every: u32,
+    /// Every so-manieth client reads slowly; 0: none.
+    pub slow_every: u32,
+    /// Bytes a second that such a client reads.
+    pub slow_bytes_per_s: u64,
+    /// Clients must be able to come back where they were.
+    pub resumes: bool,
+}
+
+/// One connection's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the channel.
+    pub channel: u32,
+    /// Number of the door.
+    pub door: u32,
+}
+
+impl Plan {
+    /// Number of channels.
+    #[must_use]
+    pub fn channels(&self) -> u32 {
+        match &self.sizes {
+            Sizes::Even(channels) => *channels,
+            Sizes::Given(ends) => count(ends.len()),
+        }
+    }
+
+    fn doors(&self) -> u32 {
+        count(self.doors.len())
+    }
+
+    /// Where subscriber `client` is.
+    #[must_use]
+    pub fn place(&self, client: u32) -> Place {
+        match &self.sizes {
+            // Where there are more channels than doors, all of a channel go through the same one.
+            Sizes::Even(channels) if *channels >= self.doors() => {
+                let channel = client % channels;
+                Place { channel, door: channel % self.doors() }
+            }
+            Sizes::Even(channels) => {
+                Place { channel: client % channels, door: client / channels % self.doors() }
+            }
+            Sizes::Given(ends) => {
+                let channel = count(ends.partition_point(|end| *end <= client));
+                Place { channel, door: client % self.doors() }
+            }
+        }
+    }
+
+    /// Number of lanes, those that nobody is in included.
+    #[must_use]
+    pub fn lanes(&self) -> u32 {
+        self.channels() * self.doors()
+    }
+
+    /// Number of the lane of a place.
+    #[must_use]
+    pub fn lane(&self, place: Place) -> u32 {
+        place.channel * self.doors() + place.door
+    }
+
+    /// The lanes that somebody is in, with how many, and their places.
+    #[must_use]
+    pub fn crowds(&self) -> Vec<(Place, u32)> {
+        let mut crowds = vec![0; self.lanes() as usize];
+        for client in 0..self.clients {
+            crowds[self.lane(self.place(client)) as usize] += 1;
+        }
+        let place = |lane: u32| Place { channel: lane / self.doors(), door: lane % self.doors() };
+        (0..).map(place).zip(crowds).filter(|(_, crowd)| *crowd > 0).collect()
+    }
+
+    /// The name of a channel.
+    #[must_use]
+    pub fn channel_name(&self, channel: u32) -> String {
+        match self.protocol {
+            // Two runs against one server must not meet.
+            Kind::Native => format!("lg{:x}-{channel}", self.run),
+            Kind::Plain | Kind::SocketIo => format!("c{channel}"),
+        }
+    }
+
+    /// Places of the connections that only publish, in the order of their numbers.
+    #[must_use]
+    pub fn publishers_apart(&self) -> Vec<Place> {
+        let Publishers::Apart(each) = self.publishers else { return Vec::new() };
+        let crowds = self.crowds();
+        crowds.iter().flat_map(|(place, _)| std::iter::repeat_n(*place, each as usize)).collect()
+    }
+
+    /// Whether subscriber `client` publishes too.
+    #[must_use]
+    pub fn talks(&self, client: u32) -> bool {
+        matches!(self.publishers, Publishers::Among(every) if client.is_multiple_of(every))
+    }
+
+    /// Number of publishers: messages carry numbers below it.
+    #[must_use]
+    pub fn publishers(&self) -> u32 {
+        match self.publishers {
+            Publishers::Apart(each) => count(self.crowds().len()) * each,
+            Publishers::Among(every) => self.clients.div_ceil(every),
+            Publishers::Nobody => 0,
+        }
+    }
+
+    /// Whether subscriber `client` stays until the end.
+    #[must_use]
+    pub fn stays(&self, client: u32) -> bool {
+        self.stays_every == 0 || client.is_multiple_of(self.stays_every)
+    }
+
+    /// Whether subscriber `client` reads slowly. Publishers never do.
+    #[must_use]
+    pub fn is_slow(&self, client: u32) -> bool {
+        self.slow_every != 0 && client % self.slow_every == self.slow_every / 2 && !self.talks(client)
+    }
+}
+
+/// Says which publishers say the `k`-th message of a run.
+#[derive(Debug)]
+pub struct Turns {
+    seed: u64,
+    /// Publishers of each channel: of each of its lanes, in order. Empty where clients publish.
+    by_channel: Vec<Vec<Vec<u32>>>,
+    publishers: u32,
+}
+
+impl Turns {
+    /// Of this plan.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Turns {
+        let mut by_channel = Vec::new();
+        if let Publishers::Apart(each) = plan.publishers {
+            by_channel = vec![Vec::new(); plan.channels() as usize];
+            for (number, (place, _)) in (0..).zip(plan.crowds()) {
+                let own = (number * each..(number + 1) * each).collect();
+                by_channel[place.channel as usize].push(own);
+            }
+            by_channel.retain(|lanes: &Vec<Vec<u32>>| !lanes.is_empty());
+        }
+        Turns { seed: plan.seed, by_channel, publishers: plan.publishers() }
+    }
+
+    /// Whether there is nobody to say anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.publishers == 0
+    }
+
+    /// Publishers of message `k`: one in every lane of its channel.
+    pub fn of(&self, k: u64, mut say: impl FnMut(u32)) {
+        if self.by_channel.is_empty() {
+            if self.publishers > 0 {
+                say(u32::try_from(mix(self.seed ^ k) % u64::from(self.publishers)).unwrap_or(0));
+            }
+            return;
+        }
+        let channels = self.by_channel.len() as u64;
+        let round = k / channels;
+        for lane in &self.by_channel[usize::try_from(k % channels).unwrap_or(0)] {
+            say(lane[usize::try_from(round % lane.len() as u64).unwrap_or(0)]);
+        }
+    }
+}
+
+/// Sizes by Zipf's law: the n-th channel has a share of 1/n^s; nobody's room is empty.
+#[must_use]
+pub fn zipf(clients: u32, channels: u32, exponent: f64) -> Sizes {
+    let channels = channels.clamp(1, clients.max(1));
+    let weights: Vec<f64> = (1..=channels).map(|n| f64::from(n).powf(-exponent)).collect();
+    let all: f64 = weights.iter().sum();
+    // One for each, and the rest by weight; running totals make the sum come out exactly.
+    let rest = f64::from(clients - channels.min(clients));
+    let mut running = 0.0;
+    let ends = (1..=channels).zip(&weights).map(|(n, weight)| {
+        running += weight;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to clients")]
+        let by_weight = (rest * running / all).round() as u32;
+        (n + by_weight).min(clients)
+    });
+    Sizes::Given(ends.collect())
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): a number that looks drawn by lot.
+#[must_use]
+pub fn mix(value: u64) -> u64 {
+    let mut value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn plan(clients: u32, sizes: Sizes, doors: usize, publishers: Publishers) -> Plan {
+        let door =
+            Door { authority: "127.0.0.1:1".to_owned(), dispatcher: false, path: "/{channel}".to_owned() };
+        Plan {
+            run: 1,
+            seed: 1,
+            protocol: Kind::Plain,
+            doors: vec![door; doors],
+            clients,
+            sizes,
+            publishers,
+            size_bytes: 64,
+            stays_every: 0,
+            slow_every: 0,
+            slow_bytes_per_s: 0,
+            resumes: false,
+        }
+    }
+
+    #[test]
+    fn clients_are_spread_evenly() {
+        for (clients, channels, doors, lanes, most) in [
+            (10, 1, 1, 1, 10),
+            (10, 3, 1, 3, 4),
+            (100, 1, 7, 7, 15),
+            (100, 10, 4, 10, 10),
+            (100, 2, 4, 8, 13),
+            (1, 5, 2, 1, 1),
+        ] {
+            let plan = plan(clients, Sizes::Even(channels), doors, Publishers::Apart(1));
+            let crowds = plan.crowds();
+            let what = format!("{clients} clients, {channels} channels, {doors} doors");
+            assert_eq!(crowds.iter().map(|(_, crowd)| crowd).sum::<u32>(), clients, "{what}");
+            assert_eq!(crowds.len(), lanes, "{what}");
+            assert_eq!(crowds.iter().map(|(_, crowd)| *crowd).max(), Some(most), "{what}");
+        }
+    }
+
+    #[test]
+    fn zipf_leaves_nobody_out_and_no_room_empty() {
+        for (clients, channels, exponent) in [
+            (1_000, 10, 1.0),
+            (100_000, 1_000, 1.1),
+            (5, 10, 1.0),
+            (1, 1, 1.0),
+            (100, 100, 2.0),
+            (50, 5, 0.0),
+        ] {
+            let plan = plan(clients, zipf(clients, channels, exponent), 1, Publishers::Nobody);
+            let crowds = plan.crowds();
+            assert_eq!(crowds.iter().map(|(_, crowd)| crowd).sum::<u32>(), clients);
+            assert_eq!(crowds.len(), channels.min(clients) as usize);
+            assert!(crowds.windows(2).all(|pair| pair[0].1 + 1 >= pair[1].1), "larger rooms first");
+        }
+    }
+
+    #[test]
+    fn every_message_has_one_publisher_in_each_lane_of_its_channel() {
+        let plan = plan(100, Sizes::Even(2), 4, Publishers::Apart(3));
+        let places = plan.publishers_apart();
+        assert_eq!(places.len(), plan.publishers() as usize);
+        let turns = Turns::new(&plan);
+        let mut said = vec![0; places.len()];
+        for k in 0..60 {
+            let mut lanes = Vec::new();
+            turns.of(k, |publisher| {
+                said[publisher as usize] += 1;
+                lanes.push(places[publisher as usize]);
+            });
+            let channel = u32::try_from(k % 2).expect("small");
+            assert_eq!(lanes, (0..4).map(|door| Place { channel, door }).collect::<Vec<_>>());
+        }
+        assert!(said.iter().all(|said| *said == 10), "evenly: {said:?}");
+    }
+
+    #[test]
+    fn talking_clients_take_turns_by_lot() {
+        let plan = plan(95, Sizes::Even(5), 1, Publishers::Among(10));
+        assert_eq!(plan.publishers(), 10);
+        assert_eq!((0..95).filter(|client| plan.talks(*client)).count(), 10);
+        let turns = Turns::new(&plan);
+        let mut said = [0; 10];
+        for k in 0..1_000 {
+            turns.of(k, |publisher| said[publisher as usize] += 1);
+        }
+        assert!(said.iter().all(|said| *said > 50), "{said:?}");
+    }
+}

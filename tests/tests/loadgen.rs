@@ -1,0 +1,115 @@
+//! The load generator against the real server, by the native protocol: every scenario, nothing lost.
+//! (That it would say so if something were lost is shown in loadgen/tests/truth.rs.)
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use chatup_tests::Server;
+use chatup_tests::server::{program, scratch};
+use serde_json::Value;
+
+/// A finished run: its exit status and its report.
+fn loadgen(arguments: &[&str]) -> (Output, Value) {
+    let folder = scratch("loadgen");
+    let file = folder.join("report.json");
+    let output = Command::new(program().with_file_name("loadgen"))
+        .args(arguments)
+        .args(["--quiet", "--output"])
+        .arg(&file)
+        .output()
+        .expect("loadgen is built beside this test");
+    let report = std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("no report: {output:?}"));
+    let _ = std::fs::remove_dir_all(&folder);
+    (output, serde_json::from_str(&report).expect("JSON"))
+}
+
+/// Runs it and looks at what holds for every scenario.
+fn check(arguments: &str) -> Value {
+    let mut all: Vec<&str> = arguments.split_whitespace().collect();
+    let bin: PathBuf = program();
+    let bin = bin.to_str().expect("a path");
+    if all.contains(&"--spawn") {
+        all.extend(["--server-bin", bin]);
+    }
+    let (output, report) = loadgen(&all);
+    assert!(output.status.success(), "{arguments}: {output:?}");
+    let deliveries = &report["deliveries"];
+    for fault in ["lost", "duplicated", "reordered", "gaps_silent", "gaps_told", "order_conflicts"] {
+        assert_eq!(deliveries[fault], 0, "{arguments}: {fault}: {deliveries}");
+    }
+    assert_eq!(deliveries["received"], deliveries["expected"], "{arguments}");
+    assert_eq!(report["clients"]["connected"], report["clients"]["asked"], "{arguments}");
+    assert_eq!(report["clients"]["disconnected"], 0, "{arguments}: {}", report["clients"]);
+    assert_eq!(report["messages"]["unsent"], 0, "{arguments}");
+    assert_eq!(report["messages"]["refused"], serde_json::json!({}), "{arguments}");
+    report
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("a whole number: {value}"))
+}
+
+#[test]
+fn fanout_and_chat() {
+    for (arguments, published, received) in [
+        ("fanout --spawn --clients 50 --rate 40 --duration 1s --warmup 0s", 40, 2_000),
+        ("fanout --spawn --clients 60 --channels 6 --rate 60 --duration 1s --warmup 0s --processes 2", 60, 600),
+        // Two servers side by side: each message is published at both.
+        ("fanout --spawn --workers 2 --clients 50 --rate 40 --duration 1s --warmup 0s", 80, 2_000),
+        ("fanout --spawn --shards 2 --clients 50 --publishers 3 --rate 40 --duration 1s --size 4000", 40, 2_000),
+    ] {
+        let report = check(arguments);
+        assert_eq!(number(&report["messages"]["acknowledged"]), published, "{arguments}");
+        assert_eq!(number(&report["deliveries"]["received"]), received, "{arguments}");
+    }
+    let report = check("chat --spawn --clients 200 --channels 9 --talkers 10% --rate 50 --duration 1s --seed 7");
+    assert_eq!(number(&report["messages"]["acknowledged"]), 50);
+}
+
+#[test]
+fn comings_and_goings() {
+    let report = check("churn --spawn --clients 100 --lifetime 500ms --rate 40 --duration 2s --seed 3");
+    assert!(report["figures"]["churned_total"].as_f64().expect("a figure") > 100.0, "{report}");
+
+    let report = check("reconnect-storm --spawn --shards 2 --clients 200 --rate 50 --duration 3s");
+    let figures = &report["figures"];
+    assert_eq!((figures["cut_total"].as_f64(), figures["resumed_total"].as_f64()), (Some(200.0), Some(200.0)));
+    assert_eq!(figures["not_recovered_total"], Value::Null, "all went on where they were: {figures}");
+    assert_eq!(number(&report["times"]["resume"]["count"]), 200);
+
+    let report = check("connect --spawn --clients 50 --handshakes 100 --duration 1s");
+    let connects = report["figures"]["connects_total"].as_f64().expect("a figure");
+    assert!((90.0..=101.0).contains(&connects), "{connects}");
+}
+
+#[test]
+fn idle_slow_and_saturated() {
+    let report = check("idle --spawn --clients 300 --duration 200ms");
+    assert!(number(&report["server"][0]["resident_connected_bytes"]) > 0);
+
+    let report = check("slow --spawn --clients 40 --slow-share 25% --rate 40 --duration 1s");
+    assert_eq!(number(&report["deliveries"]["expected"]), 40 * 30, "the slow ones are owed nothing");
+
+    let report = check("saturate --spawn --clients 20 --rate @p90=1s --step 100ms --precision 100%");
+    let steps = report["steps"].as_array().expect("steps");
+    assert!(steps.iter().any(|step| step["held"] == true), "{steps:?}");
+}
+
+#[test]
+fn through_a_dispatcher_with_tokens_of_each_kind() {
+    let server = Server::start(&["--shards", "2"]);
+    // The dispatcher has keys for trying out, and makes a token for anybody.
+    let target = format!("--dispatcher {} --clients 30 --rate 40 --duration 1s", server.url);
+    check(&format!("fanout {target}"));
+    check(&format!("chat --talkers 20% {target}"));
+    check(&format!("reconnect-storm {target}"));
+    // The worker itself makes none: tokens come from a file, or are signed with the key.
+    let folder = scratch("tokens");
+    let tokens = folder.join("tokens");
+    std::fs::write(&tokens, format!("{}\n", server.token_for("one"))).expect("a file");
+    let key = server.state().join("demo-private.pem");
+    let target = format!("--worker http://{} --clients 30 --rate 40 --duration 1s", server.worker);
+    check(&format!("fanout {target} --tokens {}", tokens.display()));
+    check(&format!("chat {target} --key-file {}", key.display()));
+    let _ = std::fs::remove_dir_all(&folder);
+}

@@ -37,6 +37,8 @@ pub struct Lane {
     /// Messages that nobody has heard in their place: the message and the place in the order before
     /// which it belongs.
     floating: HashMap<Identity, u32>,
+    /// Messages that the server refused.
+    refused: BTreeSet<Identity>,
 }
 
 /// Where one subscriber is in its lane.
@@ -192,10 +194,19 @@ impl Lane {
         for sequence in known..message.sequence as usize {
             places.push(FLOATING);
             let sequence = u32::try_from(sequence).unwrap_or(u32::MAX);
-            self.floating.insert(Identity { publisher: message.publisher, sequence }, place);
+            let skipped = Identity { publisher: message.publisher, sequence };
+            if !self.refused.contains(&skipped) {
+                self.floating.insert(skipped, place);
+            }
         }
         places.push(place);
         place
+    }
+
+    /// The server refused a message: nobody is owed it.
+    pub fn refused(&mut self, message: Identity) {
+        self.floating.remove(&message);
+        self.refused.insert(message);
     }
 
     /// How many messages were heard in their place, and a sum over what had which number: the same
@@ -374,6 +385,26 @@ mod tests {
             &[(4, 1, 1), (3, 2, 2)],
             (0, 0),
         );
+    }
+
+    #[test]
+    fn a_refused_message_is_no_hole() {
+        for refused_first in [true, false] {
+            let mut lane = Lane::default();
+            let mut found = Findings::default();
+            let mut track = Track::from_the_start();
+            if refused_first {
+                lane.refused(message(0, 1));
+            }
+            for sequence in [0, 2] {
+                lane.hear(&mut track, message(0, sequence), None, &mut found);
+            }
+            if !refused_first {
+                assert_eq!(lane.account(&track).holes, 1, "not known yet");
+                lane.refused(message(0, 1));
+            }
+            assert_eq!(lane.account(&track), Account { heard: 2, ..Account::default() });
+        }
     }
 
     #[test]

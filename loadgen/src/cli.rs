@@ -117,7 +117,7 @@ pub struct Options {
     #[arg(long, value_parser = per_second, default_value = "5k", help_heading = "Load")]
     pub connect_rate: f64,
     /// Measured time
-    #[arg(long, short, value_parser = duration, default_value = "10s", help_heading = "Load")]
+    #[arg(long, short, value_parser = some_time, default_value = "10s", help_heading = "Load")]
     pub duration: Duration,
     /// Load before that, which is not measured
     #[arg(long, value_parser = duration, default_value = "1s", help_heading = "Load")]
@@ -155,7 +155,7 @@ pub struct Options {
     #[arg(long, requires = "spawn", value_delimiter = ',', value_name = "CORES", help_heading = "Target")]
     pub server_cores: Vec<usize>,
     /// The server's program [default: chatup beside this one, or in the path]
-    #[arg(long, requires = "spawn", value_name = "FILE", env = "CHATUP_BIN", help_heading = "Target")]
+    #[arg(long, value_name = "FILE", env = "CHATUP_BIN", help_heading = "Target")]
     pub server_bin: Option<PathBuf>,
     /// A setting of the server, such as history.size=0. Repeatable
     #[arg(long, requires = "spawn", value_name = "TABLE.KEY=VALUE", help_heading = "Target")]
@@ -206,7 +206,7 @@ pub struct Options {
     #[arg(long, value_parser = count, default_value = "0", value_name = "BYTES", help_heading = "Scenarios")]
     pub slow_rate: u64,
     /// saturate: measured time of each step
-    #[arg(long, value_parser = duration, default_value = "3s", value_name = "TIME", help_heading = "Scenarios")]
+    #[arg(long, value_parser = some_time, default_value = "3s", value_name = "TIME", help_heading = "Scenarios")]
     pub step: Duration,
     /// saturate: how near to each other the last rates tried are
     #[arg(long, value_parser = share, default_value = "5%", value_name = "SHARE", help_heading = "Scenarios")]
@@ -223,6 +223,11 @@ fn clients(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|clients| (1..=CLIENTS_MAX).contains(&u64::from(*clients)))
         .ok_or_else(|| format!("must be 1 to {CLIENTS_MAX}"))
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time.is_zero() { Err("must be more than no time".to_owned()) } else { Ok(time) }
 }
 
 fn size(text: &str) -> Result<u32, String> {

@@ -34,8 +34,11 @@ pub enum Order {
         /// Until when.
         until_ns: u64,
     },
-    /// End the stretch of load now, as if its time were over.
-    Stop,
+    /// End the stretch of load at this time.
+    Stop {
+        /// When.
+        at_ns: u64,
+    },
 }
 
 /// The beginning.
@@ -122,13 +125,15 @@ pub struct Published {
     pub all: Vec<u64>,
     /// Of this load's measured time.
     pub measured: Vec<u64>,
+    /// Refused messages: lane, publisher, number. Nobody is owed them.
+    pub refused: Vec<(u32, u32, u32)>,
 }
 
 impl Published {
     /// Of a run with so many lanes.
     #[must_use]
     pub fn new(lanes: u32) -> Published {
-        Published { all: vec![0; lanes as usize], measured: vec![0; lanes as usize] }
+        Published { all: vec![0; lanes as usize], measured: vec![0; lanes as usize], refused: Vec::new() }
     }
 
     /// Adds another process's.
@@ -137,6 +142,7 @@ impl Published {
             own.resize(own.len().max(more.len()), 0);
             own.iter_mut().zip(more).for_each(|(own, more)| *own += more);
         }
+        self.refused.extend_from_slice(&other.refused);
     }
 }
 

@@ -25,6 +25,8 @@ pub const RETRY_NS: u64 = 100_000_000;
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(30);
 /// Events taken from the system at a time.
 pub const EVENTS_MAX: usize = 1_024;
+/// Timers taken before the sockets are looked at again.
+pub const TIMERS_MAX: usize = 256;
 /// Events after which messages that have become due go first.
 pub const EVENTS_BEFORE_PUBLISHING: usize = 32;
 /// A message sent later than this after it was due is counted as late, in nanoseconds.

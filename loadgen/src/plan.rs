@@ -6,6 +6,8 @@
 //!
 //! Knows no socket and no clock.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::Kind;
@@ -15,6 +17,8 @@ use crate::protocol::Kind;
 pub struct Door {
     /// Host and port, as a Host header names them.
     pub authority: String,
+    /// Where that is.
+    pub address: SocketAddr,
     /// Whether it is a dispatcher, which says where the worker is.
     pub dispatcher: bool,
     /// Path of its WebSocket, with `{channel}` in it; only for protocols without a fixed one.
@@ -37,7 +41,7 @@ pub enum Sizes {
 pub enum Publishers {
     /// So many connections of their own a lane.
     Apart(u32),
-    /// Every so-manieth client, itself a subscriber.
+    /// So many of the clients, themselves subscribers.
     Among(u32),
     /// Nobody.
     Nobody,
@@ -62,10 +66,10 @@ pub struct Plan {
     pub publishers: Publishers,
     /// Length of a published text, in bytes.
     pub size_bytes: usize,
-    /// Clients come and go, except every so-manieth; 0: all stay.
-    pub stays_every: u32,
-    /// Every so-manieth client reads slowly; 0: none.
-    pub slow_every: u32,
+    /// Clients that come and go.
+    pub comers: u32,
+    /// Clients that read slowly.
+    pub slow: u32,
     /// Bytes a second that such a client reads.
     pub slow_bytes_per_s: u64,
     /// Clients must be able to come back where they were.
@@ -155,33 +159,55 @@ impl Plan {
         crowds.iter().flat_map(|(place, _)| std::iter::repeat_n(*place, each as usize)).collect()
     }
 
-    /// Whether subscriber `client` publishes too.
-    #[must_use]
-    pub fn talks(&self, client: u32) -> bool {
-        matches!(self.publishers, Publishers::Among(every) if client.is_multiple_of(every))
-    }
-
     /// Number of publishers: messages carry numbers below it.
     #[must_use]
     pub fn publishers(&self) -> u32 {
         match self.publishers {
             Publishers::Apart(each) => count(self.crowds().len()) * each,
-            Publishers::Among(every) => self.clients.div_ceil(every),
+            Publishers::Among(talkers) => talkers.min(self.clients),
             Publishers::Nobody => 0,
         }
     }
 
-    /// Whether subscriber `client` stays until the end.
+    /// What each client is besides a subscriber.
     #[must_use]
-    pub fn stays(&self, client: u32) -> bool {
-        self.stays_every == 0 || client.is_multiple_of(self.stays_every)
+    pub fn roles(&self) -> Roles {
+        let talkers = match self.publishers {
+            Publishers::Among(talkers) => talkers,
+            Publishers::Apart(_) | Publishers::Nobody => 0,
+        };
+        Roles {
+            talks: self.draw(talkers, 1),
+            comes: self.draw(self.comers, 2),
+            slow: self.draw(self.slow, 3),
+        }
     }
 
-    /// Whether subscriber `client` reads slowly. Publishers never do.
-    #[must_use]
-    pub fn is_slow(&self, client: u32) -> bool {
-        self.slow_every != 0 && client % self.slow_every == self.slow_every / 2 && !self.talks(client)
+    /// Draws so many clients by lot: whatever their channels, doors and processes, and the same in
+    /// every process.
+    fn draw(&self, many: u32, salt: u64) -> Vec<bool> {
+        let mut drawn = vec![false; self.clients as usize];
+        let many = many.min(self.clients) as usize;
+        if many > 0 {
+            let seed = mix(self.seed ^ mix(salt));
+            let mut lots: Vec<(u64, u32)> =
+                (0..self.clients).map(|client| (mix(seed ^ u64::from(client)), client)).collect();
+            lots.select_nth_unstable(many - 1);
+            lots[..many].iter().for_each(|(_, client)| drawn[*client as usize] = true);
+        }
+        drawn
     }
+}
+
+/// What each client is besides a subscriber, by its number.
+#[derive(Debug)]
+pub struct Roles {
+    /// It publishes too.
+    pub talks: Vec<bool>,
+    /// It comes and goes.
+    pub comes: Vec<bool>,
+    /// It reads slowly.
+    pub slow: Vec<bool>,
 }
 
 /// Says which publishers say the `k`-th message of a run.
@@ -267,8 +293,12 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn plan(clients: u32, sizes: Sizes, doors: usize, publishers: Publishers) -> Plan {
-        let door =
-            Door { authority: "127.0.0.1:1".to_owned(), dispatcher: false, path: "/{channel}".to_owned() };
+        let door = Door {
+            authority: "127.0.0.1:1".to_owned(),
+            address: ([127, 0, 0, 1], 1).into(),
+            dispatcher: false,
+            path: "/{channel}".to_owned(),
+        };
         Plan {
             run: 1,
             seed: 1,
@@ -278,8 +308,8 @@ pub(crate) mod tests {
             sizes,
             publishers,
             size_bytes: 64,
-            stays_every: 0,
-            slow_every: 0,
+            comers: 0,
+            slow: 0,
             slow_bytes_per_s: 0,
             resumes: false,
         }
@@ -345,12 +375,31 @@ pub(crate) mod tests {
     fn talking_clients_take_turns_by_lot() {
         let plan = plan(95, Sizes::Even(5), 1, Publishers::Among(10));
         assert_eq!(plan.publishers(), 10);
-        assert_eq!((0..95).filter(|client| plan.talks(*client)).count(), 10);
+        assert_eq!(plan.roles().talks.iter().filter(|talks| **talks).count(), 10);
         let turns = Turns::new(&plan);
         let mut said = [0; 10];
         for k in 0..1_000 {
             turns.of(k, |publisher| said[publisher as usize] += 1);
         }
         assert!(said.iter().all(|said| *said > 50), "{said:?}");
+    }
+
+    #[test]
+    fn roles_are_spread_over_channels_and_processes() {
+        for (clients, many) in [(1_000, 100), (1_000, 400), (1_000, 999), (10, 10), (7, 0), (7, 1), (5, 9)] {
+            let plan =
+                Plan { slow: many, comers: many, ..plan(clients, Sizes::Even(10), 1, Publishers::Nobody) };
+            let roles = plan.roles();
+            for drawn in [&roles.slow, &roles.comes] {
+                assert_eq!(drawn.iter().filter(|drawn| **drawn).count(), many.min(clients) as usize);
+            }
+            if clients == 1_000 && many < 999 {
+                for channel in 0..10 {
+                    let own = roles.slow.iter().skip(channel).step_by(10).filter(|slow| **slow).count();
+                    assert!(own > 0 && own < 100, "channel {channel}: {own} of {many}");
+                }
+                assert_ne!(roles.slow, roles.comes, "each drawn by itself");
+            }
+        }
     }
 }

@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn processes_that_heard_everything_must_agree() {
-        let published = Published { all: vec![3, 3], measured: vec![] };
+        let published = Published { all: vec![3, 3], ..Published::default() };
         let counted = |digests: &[(u32, (u64, u64))]| Counted {
             digests: digests.iter().copied().collect(),
             ..Counted::default()

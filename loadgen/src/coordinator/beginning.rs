@@ -36,16 +36,15 @@ impl<'a> Run<'a> {
             protocol: options.protocol,
             doors: Vec::new(),
             clients: options.clients,
-            sizes: shape.sizes,
+            sizes: shape.sizes.clone(),
             publishers: shape.publishers,
             size_bytes: options.size as usize,
-            stays_every: shape.stays_every,
-            slow_every: shape.slow_every,
+            comers: shape.comers,
+            slow: shape.slow,
             slow_bytes_per_s: options.slow_rate,
             resumes: shape.resumes,
         };
-        let connections = u64::from(options.clients) + u64::from(shape.publishers_about);
-        let target = Target::new(options, connections)?;
+        let target = Target::new(options, &shape)?;
         plan.doors.clone_from(&target.doors);
         let tokens = target.tokens(options, plan.publishers())?;
         let mut pids = options.pid.clone();
@@ -58,6 +57,7 @@ impl<'a> Run<'a> {
             watch: Watch::new(&pids)?,
             interrupts,
             stopped: false,
+            stopped_ns: u64::MAX,
             standing: Vec::new(),
             speed: Speed::default(),
             before: Counted::default(),
@@ -82,6 +82,11 @@ impl<'a> Run<'a> {
             )));
         }
         let processes = u32::try_from(processes).unwrap_or(u32::MAX);
+        if let Some(core) = self.options.client_cores.iter().find(|core| !machine::cores().contains(core)) {
+            return Err(RunError::Impossible(format!(
+                "--client-cores: this program may not use core {core}"
+            )));
+        }
         for process in 0..processes {
             self.children.start()?;
             let core = &self.options.client_cores;
@@ -117,17 +122,16 @@ impl<'a> Run<'a> {
                     given.len()
                 )));
             }
-            let of_process =
-                |number: usize| given[(process as usize + number * processes as usize) % given.len()];
-            return Ok((0..given.len().div_ceil(processes as usize)).map(of_process).collect());
+            return Ok(given.clone());
         }
-        if self.plan.doors.iter().all(|door| door.authority.starts_with("127.")) {
+        if self.plan.doors.iter().all(|door| door.address.is_ipv4() && door.address.ip().is_loopback()) {
             // Twice as many as the ports ask for: a search for a free one among few is slow.
             let each = (connections.div_ceil(u64::from(processes)) * 2).div_ceil(per_source);
             let each = u32::try_from(each).unwrap_or(1).max(1);
             return Ok((0..each).map(|number| machine::loopback_source(process * each + number)).collect());
         }
-        if per_source * doors < connections {
+        let behind = self.plan.doors.iter().any(|door| door.dispatcher);
+        if per_source * doors < connections && !behind {
             return Err(RunError::Impossible(format!(
                 "{connections} connections from one source address: it has {per_source} ports for each server. \
                  Give several with --source"

@@ -33,6 +33,8 @@ impl Children {
         let mut command = Command::new(program);
         // Its own group: Ctrl-C is for the leading process.
         command.arg("generate").process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // A setting of the run, which this process has no use for.
+        command.env_remove("CHATUP_BIN");
         let mut child = command.spawn().map_err(|error| format!("cannot start another process: {error}"))?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let number = self.children.len();

@@ -23,7 +23,7 @@ use crate::control::{Counted, Load, News, Order, Progress, Published};
 use crate::limits::{MOMENT_NS_MIN, MOMENTS_MAX, PROCESS_WITHIN};
 use crate::plan::Plan;
 use crate::report::humane;
-use crate::report::model::Report;
+use crate::report::model::{Report, ServerProcess};
 use crate::server::watch::{self, Watch};
 
 /// Why a run cannot go on.
@@ -65,6 +65,8 @@ pub struct Run<'a> {
     watch: Watch,
     interrupts: Receiver<()>,
     stopped: bool,
+    /// When the load is to end after that.
+    stopped_ns: u64,
     standing: Vec<Progress>,
     speed: Speed,
     /// Counts since the beginning of the run, at the end of the last stretch of load.
@@ -89,6 +91,8 @@ pub struct Outcome {
     pub measured_s: f64,
     /// CPU time of the server, in seconds.
     pub server_cpu_s: f64,
+    /// The server's processes as they were then.
+    pub server: Vec<ServerProcess>,
     /// Why it cannot be believed, a sentence each.
     pub doubts: Vec<String>,
 }
@@ -105,6 +109,15 @@ impl<'a> Run<'a> {
         let began_ns = now_ns();
         if !self.plan.publishers_apart().is_empty() {
             self.connect_some(true)?;
+            let publishers = self.report.clients.publishers;
+            let connected: u64 = self.standing.iter().map(|standing| standing.connected).sum();
+            if connected < publishers {
+                return Err(RunError::Impossible(format!(
+                    "only {connected} of {publishers} publishers got in at {}: {}",
+                    self.where_to(),
+                    self.worst_fault()
+                )));
+            }
         }
         let clients_ns = now_ns();
         self.connect_some(false)?;
@@ -137,20 +150,15 @@ impl<'a> Run<'a> {
             doubt(&mut self.report.verdict, why);
         }
         if connected == 0 {
-            let why = self.worst_fault();
-            return Err(RunError::Impossible(format!("nobody got in at {}: {why}", self.where_to())));
-        }
-        let all: u64 = self.standing.iter().map(|standing| standing.connected).sum();
-        let publishers = self.report.clients.publishers;
-        if all - connected < publishers {
-            return Err(RunError::Impossible(format!(
-                "only {} of {publishers} publishers got in at {}: {}",
-                all - connected,
-                self.where_to(),
-                self.worst_fault()
-            )));
+            return Err(self.nobody_got_in());
         }
         Ok(())
+    }
+
+    /// Not one connection could be made.
+    #[must_use]
+    pub fn nobody_got_in(&self) -> RunError {
+        RunError::Impossible(format!("nobody got in at {}: {}", self.where_to(), self.worst_fault()))
     }
 
     /// Where the clients go.
@@ -201,6 +209,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Whether Ctrl-C has ended the load.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.stopped
+    }
+
     /// Waits until so many processes have told what is waited for.
     fn wait(
         &mut self,
@@ -225,9 +239,7 @@ impl<'a> Run<'a> {
                     self.report.verdict.interrupted = true;
                     return Err(RunError::Interrupted);
                 }
-                self.stopped = true;
-                self.report.verdict.interrupted = true;
-                self.children.order_all(&Order::Stop)?;
+                self.stop()?;
             }
             if until_ns.is_some_and(|until_ns| now_ns() > until_ns) {
                 return Err(RunError::Impossible(format!(
@@ -294,7 +306,7 @@ impl<'a> Run<'a> {
             }
             _ => false,
         })?;
-        let ended_ns = now_ns().min(end_ns);
+        let ended_ns = self.stopped_ns.min(end_ns);
         let until_ns = now_ns() + drain_ns;
         self.children.order_all(&Order::Drain { published: published.clone(), until_ns })?;
         let mut all = Vec::new();
@@ -322,7 +334,16 @@ impl<'a> Run<'a> {
         self.since_last_time(&mut sum.counted);
         let measured_s = seconds(ended_ns.saturating_sub(measured_ns));
         let doubts = self.doubts(&sum);
-        Ok(Outcome { sum, measured_s, server_cpu_s, doubts })
+        Ok(Outcome { sum, measured_s, server_cpu_s, server: self.watch.processes().to_vec(), doubts })
+    }
+
+    /// Ends the stretch of load, everywhere at the same time.
+    fn stop(&mut self) -> Result<(), RunError> {
+        let at_ns = now_ns() + LEAD_NS;
+        self.stopped = true;
+        self.stopped_ns = at_ns;
+        self.report.verdict.interrupted = true;
+        Ok(self.children.order_all(&Order::Stop { at_ns })?)
     }
 
     /// Waits for a time, doing what `wait` does besides.
@@ -337,24 +358,23 @@ impl<'a> Run<'a> {
             }
             self.show(what);
             if self.interrupts.try_recv().is_ok() {
-                self.stopped = true;
-                self.report.verdict.interrupted = true;
-                self.children.order_all(&Order::Stop)?;
+                self.stop()?;
             }
         }
         Ok(())
     }
 
-    /// Holds everything as it is for a time.
+    /// Holds everything as it is for a time; how long that was, in seconds.
     ///
     /// # Errors
     /// The run cannot go on.
-    pub fn hold(&mut self, what: &str, time: Duration) -> Result<(), RunError> {
+    pub fn hold(&mut self, what: &str, time: Duration) -> Result<f64, RunError> {
+        let began_ns = now_ns();
         self.watch.begin();
         self.wait_until(what, now_ns() + duration_ns(time))?;
         self.watch.end();
         self.watch.memory(watch::Moment::End);
-        Ok(())
+        Ok(seconds(now_ns() - began_ns))
     }
 
     /// More reasons not to believe the run.

@@ -6,7 +6,7 @@ use crate::clock::seconds;
 use crate::control::Counted;
 use crate::limits::{BUSY_MAX, OWN_DELAY_US_MAX, RUN_QUEUE_WAIT_MAX};
 use crate::report::humane;
-use crate::report::model::{Distribution, Report, Verdict};
+use crate::report::model::{Report, Verdict};
 
 impl Run<'_> {
     /// Counts of faults run on over the whole run: leaves those of the last stretch.
@@ -48,15 +48,28 @@ impl Run<'_> {
             let delay = humane::time(delay.p99_us as f64);
             doubts.push(format!("the generator got to its messages up to {delay} late (99th percentile)"));
         }
+        if let Some(reading) = sum.times.get("own_reading")
+            && reading.p99_us > OWN_DELAY_US_MAX
+            && reading.p99_us > sum.latency.p99_us / 2
+        {
+            #[allow(clippy::cast_precision_loss, reason = "for a person")]
+            let reading = humane::time(reading.p99_us as f64);
+            doubts.push(format!(
+                "the generator was up to {reading} (99th percentile) into reading when it came to a message, \
+                 which is much of the latency: more --processes, on cores of their own"
+            ));
+        }
         doubts
     }
 
     /// Makes an outcome the run's result.
     pub fn adopt(&mut self, outcome: Outcome) {
-        let Outcome { sum, measured_s, doubts, .. } = outcome;
+        let Outcome { sum, measured_s, server, doubts, .. } = outcome;
         let counted = sum.counted;
+        self.add_faults(&counted);
         let report = &mut self.report;
         report.measured_s = measured_s;
+        report.server = server;
         report.latency = sum.latency;
         let connect = report.times.remove("connect");
         report.times.extend(sum.times);
@@ -74,12 +87,6 @@ impl Run<'_> {
         deliveries.expected = counted.expected;
         deliveries.received = counted.received;
         deliveries.arrived = counted.arrived;
-        deliveries.lost += counted.lost;
-        deliveries.duplicated += counted.duplicated;
-        deliveries.reordered += counted.reordered;
-        deliveries.order_conflicts += counted.order_conflicts;
-        deliveries.gaps_silent += counted.gaps_silent;
-        deliveries.gaps_told += counted.gaps_told;
         deliveries.bytes = counted.bytes;
         #[allow(clippy::cast_precision_loss, reason = "a rate")]
         if measured_s > 0.0 {
@@ -89,12 +96,24 @@ impl Run<'_> {
         report.generator.busy_max = sum.busy_max;
         report.generator.run_queue_wait_max = sum.run_queue_wait_max;
         report.figures.extend(counted.figures);
-        if counted.resumed_after_ns > 0 {
+        let figure = |name: &str| report.figures.get(name).copied().unwrap_or(0.0);
+        if counted.resumed_after_ns > 0 && figure("resumed_total") >= figure("cut_total") {
             report.figures.insert("all_resumed_after_s".to_owned(), seconds(counted.resumed_after_ns));
         }
         for why in doubts {
             doubt(&mut report.verdict, why);
         }
+    }
+
+    /// Faults count wherever in the run they were found.
+    pub fn add_faults(&mut self, counted: &Counted) {
+        let deliveries = &mut self.report.deliveries;
+        deliveries.lost += counted.lost;
+        deliveries.duplicated += counted.duplicated;
+        deliveries.reordered += counted.reordered;
+        deliveries.order_conflicts += counted.order_conflicts;
+        deliveries.gaps_silent += counted.gaps_silent;
+        deliveries.gaps_told += counted.gaps_told;
     }
 
     /// The end: everything stops, the report is complete.
@@ -103,14 +122,19 @@ impl Run<'_> {
         let faults = self.faults();
         self.report.clients.faults = faults;
         let clients = &mut self.report.clients;
+        if clients.connected == 0 {
+            clients.connected = self.standing.iter().map(|standing| standing.clients).sum();
+        }
         clients.failed_tries = self.standing.iter().map(|standing| standing.failed).sum();
         clients.disconnected = self.standing.iter().map(|standing| standing.disconnected).sum();
         let gone = self.watch.gone();
         if !gone.is_empty() {
             doubt(&mut self.report.verdict, format!("the server's process {} ended during the run", gone[0]));
         }
-        self.report.server = self.watch.processes().to_vec();
-        if self.report.latency == Distribution::default() && self.report.deliveries.expected > 0 {
+        if self.report.server.is_empty() {
+            self.report.server = self.watch.processes().to_vec();
+        }
+        if self.report.latency.count == 0 && self.report.messages.due > 0 {
             doubt(&mut self.report.verdict, "nothing at all arrived".to_owned());
         }
         self.report

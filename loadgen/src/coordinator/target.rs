@@ -1,13 +1,18 @@
 //! Where the load goes, and with what tokens.
 
 use std::fs;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
 use crate::cli::Options;
 use crate::control::Tokens;
 use crate::plan::Door;
 use crate::protocol::Kind;
+use crate::scenario::Shape;
 use crate::server::{http, spawn};
 
+/// Time for an answer at one of several addresses.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(3);
 /// Where a dispatcher is if nothing else is said (its default port).
 const DISPATCHER: &str = "http://127.0.0.1:8000";
 
@@ -21,18 +26,18 @@ pub(super) struct Target {
 
 impl Target {
     /// Finds it, or starts it for so many connections.
-    pub(super) fn new(options: &Options, connections: u64) -> Result<Target, String> {
+    pub(super) fn new(options: &Options, shape: &Shape) -> Result<Target, String> {
         let native = options.protocol == Kind::Native;
         if options.spawn {
             if !native {
                 return Err("--spawn starts ChatUp, which speaks --protocol native".to_owned());
             }
-            return Target::spawned(options, connections);
+            return Target::spawned(options, shape);
         }
         if !native {
             let url = options.url.as_deref().ok_or("--protocol plain and socketio need --url ws://…")?;
             let (authority, path) = authority(url, "ws")?;
-            let door = Door { authority, dispatcher: false, path };
+            let door = door(authority, false, path)?;
             return Ok(Target { doors: vec![door], servers: None, description: url.to_owned() });
         }
         if options.url.is_some() {
@@ -42,11 +47,7 @@ impl Target {
         }
         if !options.worker.is_empty() {
             let doors = options.worker.iter().map(|url| {
-                authority(url, "http").map(|(authority, _)| Door {
-                    authority,
-                    dispatcher: false,
-                    path: String::new(),
-                })
+                authority(url, "http").and_then(|(authority, _)| door(authority, false, String::new()))
             });
             let doors = doors.collect::<Result<Vec<_>, _>>()?;
             return Ok(Target { doors, servers: None, description: options.worker.join(", ") });
@@ -60,16 +61,16 @@ impl Target {
             };
             format!("no dispatcher at {error}{advice}")
         })?;
-        let door = Door { authority, dispatcher: true, path: String::new() };
+        let door = door(authority, true, String::new())?;
         Ok(Target { doors: vec![door], servers: None, description: url.to_owned() })
     }
 
-    fn spawned(options: &Options, connections: u64) -> Result<Target, String> {
-        let needed = spawn::needed(connections);
+    fn spawned(options: &Options, shape: &Shape) -> Result<Target, String> {
+        let needed = spawn::needed(options.clients, shape);
         let number = options.workers.unwrap_or(needed);
         if number < needed {
             return Err(format!(
-                "{connections} connections need {needed} server processes with this machine's descriptors: \
+                "so many clients need {needed} server processes with this machine's descriptors: \
                  --workers {number} is too few"
             ));
         }
@@ -135,12 +136,25 @@ impl Target {
     }
 }
 
+/// A door, its address found: of several the first that somebody answers at.
+fn door(authority: String, dispatcher: bool, path: String) -> Result<Door, String> {
+    let addresses = authority.to_socket_addrs().map_err(|error| format!("{authority}: {error}"))?;
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, RESOLVE_WITHIN).is_ok();
+    let address = match addresses.as_slice() {
+        [] => return Err(format!("{authority} has no address")),
+        [one] => *one,
+        several => *several.iter().find(answers).ok_or_else(|| format!("nobody answers at {authority}"))?,
+    };
+    Ok(Door { authority, address, dispatcher, path })
+}
+
 /// Host and port of a URL, and its path.
 fn authority(url: &str, scheme: &str) -> Result<(String, String), String> {
     let wrong = || format!("{url}: must be {scheme}://host:port");
     let rest = url.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://")).ok_or_else(wrong)?;
     let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
-    let port = authority.rsplit_once(':').map(|(_, port)| port.trim_end_matches(']'));
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
     let authority = match port {
         Some(port) if port.parse::<u16>().is_ok() => authority.to_owned(),
         _ if authority.is_empty() => return Err(wrong()),
@@ -160,6 +174,7 @@ mod tests {
             ("http://127.0.0.1:8000/", "http", Some(("127.0.0.1:8000", "/"))),
             ("http://chat.example", "http", Some(("chat.example:80", "/"))),
             ("http://[::1]:80", "http", Some(("[::1]:80", "/"))),
+            ("http://[::1]", "http", Some(("[::1]:80", "/"))),
             ("ws://h:1/ws/{channel}?x=1", "ws", Some(("h:1", "/ws/{channel}?x=1"))),
             ("https://h:1", "http", None),
             ("h:1", "http", None),

@@ -2,7 +2,7 @@
 //! lets the protocol say its first words. Tries again after a failure, with growing waits.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 
 use chatup_core::token::Signer;
@@ -39,9 +39,12 @@ impl Mint {
             Tokens::None => Ok(Mint::None),
             Tokens::Given(tokens) => Ok(Mint::Given(tokens.clone())),
             Tokens::Sign(key) => {
-                let signer = Signer::from_private_pem(key.as_bytes())
-                    .or_else(|_| Signer::from_secret(key.as_bytes()))
-                    .map_err(|error| error.to_string())?;
+                let signer = match key.trim_start().starts_with("-----BEGIN") {
+                    true => Signer::from_private_pem(key.as_bytes()),
+                    false => Signer::from_secret(key.as_bytes()),
+                };
+                let signer =
+                    signer.map_err(|error| format!("the key that tokens are signed with: {error}"))?;
                 let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
                 Ok(Mint::Sign(Box::new(signer), now.map_or(0, |now| now.as_secs()) + TOKEN_S))
             }
@@ -78,20 +81,22 @@ impl Generator {
             resumes: plan.resumes,
         };
         let (process, processes) = (self.begin.process, self.begin.processes);
+        let roles = plan.roles();
         let mut talker = 0;
         for client in 0..plan.clients {
             let number = talker;
-            let talks = plan.talks(client);
+            let role = client as usize;
+            let talks = roles.talks[role];
             talker += u32::from(talks);
             if client % processes != process {
                 continue;
             }
             let place = plan.place(client);
             let publishes = if talks { Some(mint.token(plan.run, number)?) } else { None };
-            let class = match (plan.is_slow(client), plan.stays(client)) {
+            let class = match (roles.slow[role], roles.comes[role]) {
                 (true, _) => Class::Slow,
-                (false, true) => Class::Stays,
-                (false, false) => Class::Comes,
+                (false, true) => Class::Comes,
+                (false, false) => Class::Stays,
             };
             let track = if class == Class::Stays { Track::from_the_start() } else { Track::from_now(None) };
             let session = plan.protocol.session(&part(place, true, publishes));
@@ -170,7 +175,11 @@ impl Generator {
     fn begin_connection(&mut self, slot: usize, authority: &str, stage: Stage) -> io::Result<()> {
         let to = self.address(authority)?;
         let sources = &self.begin.sources;
-        let from = sources.get(slot % sources.len().max(1)).copied();
+        let number = slot + self.begin.process as usize;
+        // A worker that a dispatcher names may be elsewhere than the sources suit.
+        let suits =
+            |from: &IpAddr| from.is_ipv4() == to.is_ipv4() && (!from.is_loopback() || to.ip().is_loopback());
+        let from = sources.get(number % sources.len().max(1)).copied().filter(suits);
         let connection = &mut self.connections[slot];
         connection.connect(to, from)?;
         connection.stage = stage;

@@ -77,6 +77,9 @@ impl Generator {
             Stamp { run, identity, due_ns }.write(self.begin.plan.size_bytes, &mut text);
             let before = connection.out.len();
             connection.session.publish(&text, due_ns, &mut self.masks, &mut connection.out);
+            if self.begin.plan.protocol.acknowledges() {
+                publisher.unanswered.push_back((due_ns, publisher.next_sequence));
+            }
             publisher.next_sequence += 1;
             publisher.stream_bytes += (connection.out.len() - before) as u64;
             publisher.unflushed.push_back((publisher.stream_bytes, due_ns));
@@ -142,21 +145,20 @@ impl Generator {
         }
     }
 
-    /// The load is to end now.
-    pub(super) fn stop_load(&mut self) {
-        let now_ns = now_ns();
-        self.publishing.cut_short(now_ns);
-        self.measuring.cut_short(now_ns);
+    /// The load is to end sooner.
+    pub(super) fn stop_load(&mut self, at_ns: u64) {
+        self.publishing.cut_short(at_ns);
+        self.measuring.cut_short(at_ns);
         if let Some(ramp) = &mut self.ramp {
             ramp.end = ramp.next;
         }
-        let gone = now_ns.saturating_sub(self.load.at_ns);
+        let gone = at_ns.saturating_sub(self.load.at_ns);
         self.load.warmup_ns = self.load.warmup_ns.min(gone);
-        self.load.duration_ns = gone - self.load.warmup_ns;
+        self.load.duration_ns = self.load.duration_ns.min(gone - self.load.warmup_ns);
     }
 
     pub(super) fn end_phases(&mut self, now_ns: u64) {
-        let load_end_ns = self.load.at_ns + self.load.warmup_ns + self.load.duration_ns;
+        let load_end_ns = self.load_end_ns();
         if self.phase == Phase::Loading && now_ns >= load_end_ns && self.publishing.next_due_ns() == u64::MAX
         {
             self.timers.forget(|what| matches!(what, What::Churn | What::PassBy | What::Cut));
@@ -171,13 +173,18 @@ impl Generator {
         }
         if let Phase::Draining(until_ns) = self.phase
             && (now_ns >= until_ns
-                || (self.owed == 0 && self.load.cut_at_ns.is_none_or(|_| self.connecting == 0)))
+                || (self.owed == 0 && (self.connecting == 0 || !self.awaits_connections())))
         {
             self.phase = Phase::Idle;
             let counted = self.count();
             say(&News::Progress(self.progress()));
             say(&News::Counted(Box::new(counted)));
         }
+    }
+
+    /// Whether connections on their way belong to what is measured.
+    fn awaits_connections(&self) -> bool {
+        self.load.cut_at_ns.is_some() || self.load.connects_per_s > 0.0
     }
 
     fn tell_published(&mut self) {
@@ -192,6 +199,10 @@ impl Generator {
 
     /// Everything has been published, by all processes: waits for what is missing.
     pub(super) fn drain(&mut self, published: Published, until_ns: u64) {
+        for (lane, publisher, sequence) in &published.refused {
+            self.lanes[*lane as usize].refused(Identity { publisher: *publisher, sequence: *sequence });
+        }
+        self.publishing.published.refused.clear();
         self.publishing.everybodys = published;
         self.owed = (0..self.clients)
             .filter(|slot| self.connections[*slot].stage == Stage::In)
@@ -250,9 +261,21 @@ impl Generator {
         counted
     }
 
+    fn load_end_ns(&self) -> u64 {
+        self.load.at_ns + self.load.warmup_ns + self.load.duration_ns
+    }
+
+    /// What happens so often a second happens again, if the load still goes on then.
+    fn again_before_the_end(&mut self, due_ns: u64, per_s: f64, what: What) {
+        let next_ns = due_ns + interval_ns(per_s);
+        if next_ns < self.load_end_ns() {
+            self.timers.set(next_ns, what);
+        }
+    }
+
     /// One of those that come and go leaves, and another one comes.
     pub(super) fn churn(&mut self, due_ns: u64) {
-        self.timers.set(due_ns + interval_ns(self.load.churn_per_s), What::Churn);
+        self.again_before_the_end(due_ns, self.load.churn_per_s, What::Churn);
         self.drawn += 1;
         let start = mix(self.begin.plan.seed ^ self.drawn);
         let clients = self.clients as u64;
@@ -298,7 +321,7 @@ impl Generator {
 
     /// A connection is to be made only to be closed again.
     pub(super) fn pass_by(&mut self, due_ns: u64) {
-        self.timers.set(due_ns + interval_ns(self.load.connects_per_s), What::PassBy);
+        self.again_before_the_end(due_ns, self.load.connects_per_s, What::PassBy);
         self.measuring.figure("connects_due_total", 1.0);
         let Some(slot) = self.free.pop_front() else {
             self.measuring.figure("connects_without_a_slot_total", 1.0);
@@ -348,5 +371,5 @@ impl Generator {
     reason = "a time within hours"
 )]
 fn interval_ns(per_s: f64) -> u64 {
-    (SECOND_NS as f64 / per_s) as u64
+    ((SECOND_NS as f64 / per_s) as u64).max(1)
 }

@@ -22,6 +22,7 @@ pub(super) struct Measuring {
     acknowledged: Histogram<u64>,
     lateness: Histogram<u64>,
     own_delay: Histogram<u64>,
+    own_reading: Histogram<u64>,
     connect: Histogram<u64>,
     resume: Histogram<u64>,
     moment: Histogram<u64>,
@@ -52,6 +53,7 @@ impl Measuring {
             acknowledged: new_histogram(),
             lateness: new_histogram(),
             own_delay: new_histogram(),
+            own_reading: new_histogram(),
             connect: new_histogram(),
             resume: new_histogram(),
             moment: new_histogram(),
@@ -151,8 +153,18 @@ impl Measuring {
     }
 
     /// The server said no.
-    pub(super) fn refused(&mut self, code: &str) {
+    pub(super) fn refused(&mut self, due_ns: u64, code: &str) {
+        if !self.measures(due_ns) {
+            return;
+        }
         *self.counted.refused.entry(code.to_owned()).or_default() += 1;
+    }
+
+    /// This process has been busy reading since `since_ns` when it came to these bytes.
+    pub(super) fn busy_reading(&mut self, since_ns: u64, now_ns: u64) {
+        if now_ns >= self.from_ns && now_ns < self.to_ns {
+            record(&mut self.own_reading, microseconds(since_ns, now_ns));
+        }
     }
 
     /// A subscriber read a message for the first time; one that `comes` and goes is owed only what it
@@ -167,6 +179,10 @@ impl Measuring {
             self.counted.received += 1;
             self.counted.expected += u64::from(comes);
             record(&mut self.latency, latency_us);
+        }
+        // What an earlier stretch of load left behind is not this one's.
+        if due_ns < self.begin_ns {
+            return;
         }
         self.counted.arrived += u64::from(now_ns >= self.from_ns);
         self.counted.received_in_time += u64::from(now_ns >= self.from_ns && now_ns < self.to_ns);
@@ -236,6 +252,7 @@ impl Measuring {
             ("acknowledged", &self.acknowledged),
             ("lateness", &self.lateness),
             ("own_delay", &self.own_delay),
+            ("own_reading", &self.own_reading),
             ("connect", &self.connect),
             ("resume", &self.resume),
         ];

@@ -27,9 +27,9 @@ use self::orders::{Orders, say};
 use self::publishing::Publishing;
 use self::timers::{Timers, What};
 use crate::checking::Lane;
-use crate::clock::{SECOND_NS, now_ns};
+use crate::clock::{self, SECOND_NS, now_ns};
 use crate::control::{Begin, Load, News, Order, Progress};
-use crate::limits::{EVENTS_BEFORE_PUBLISHING, EVENTS_MAX, PROGRESS_NS, READ_BYTES_MAX};
+use crate::limits::{EVENTS_BEFORE_PUBLISHING, EVENTS_MAX, PROGRESS_NS, READ_BYTES_MAX, TIMERS_MAX};
 use crate::websocket::Masks;
 
 /// The event of standard input; connections have their slot and generation.
@@ -66,6 +66,8 @@ struct Generator {
     measuring: Measuring,
     masks: Masks,
     buffer: Vec<u8>,
+    /// Since when events have been waiting without a break.
+    busy_since_ns: u64,
     addresses: HashMap<String, SocketAddr>,
     /// Slots still to be connected: the next, the end, when the first was due, and how many a second.
     ramp: Option<Ramp>,
@@ -144,7 +146,8 @@ impl Generator {
             measuring: Measuring::new(),
             masks: Masks::new(plan.run ^ begin.process),
             buffer: vec![0; READ_BYTES_MAX],
-            addresses: HashMap::new(),
+            busy_since_ns: 0,
+            addresses: plan.doors.iter().map(|door| (door.authority.clone(), door.address)).collect(),
             ramp: None,
             connecting: 0,
             free: VecDeque::new(),
@@ -168,6 +171,7 @@ impl Generator {
 
     fn work(&mut self) -> io::Result<()> {
         let mut events = vec![Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; EVENTS_MAX];
+        let mut more_waited = false;
         loop {
             let now_ns = self.do_what_is_due();
             let until_ns = self.wakes_at_ns().saturating_sub(now_ns);
@@ -178,6 +182,10 @@ impl Generator {
                 Err(rustix::io::Errno::INTR) => 0,
                 other => other?,
             };
+            if !more_waited {
+                self.busy_since_ns = clock::now_ns();
+            }
+            more_waited = count == EVENTS_MAX;
             for (number, event) in events[..count].iter().enumerate() {
                 // Messages that have become due in the meantime do not wait for a long row of reads.
                 if number % EVENTS_BEFORE_PUBLISHING == EVENTS_BEFORE_PUBLISHING - 1 {
@@ -195,7 +203,10 @@ impl Generator {
 
     /// When there is something to do even if nothing comes.
     fn wakes_at_ns(&self) -> u64 {
-        let ramp_ns = self.ramp.filter(|_| self.may_connect()).map_or(u64::MAX, |ramp| ramp.due_ns());
+        let ramp_ns = self
+            .ramp
+            .filter(|ramp| ramp.next < ramp.end && self.may_connect())
+            .map_or(u64::MAX, |ramp| ramp.due_ns());
         let phase_ns = match self.phase {
             Phase::Loading => self.load.at_ns + self.load.warmup_ns + self.load.duration_ns,
             Phase::Flushing(until_ns) | Phase::Draining(until_ns) => until_ns,
@@ -205,8 +216,11 @@ impl Generator {
     }
 
     fn do_what_is_due(&mut self) -> u64 {
-        self.publish_due();
-        while let Some((due_ns, what)) = self.timers.take_due(now_ns()) {
+        for number in 0..TIMERS_MAX {
+            if number % EVENTS_BEFORE_PUBLISHING == 0 {
+                self.publish_due();
+            }
+            let Some((due_ns, what)) = self.timers.take_due(now_ns()) else { break };
             self.due(due_ns, what);
         }
         self.ramp_up();
@@ -264,7 +278,7 @@ impl Generator {
             }
             Order::Load(load) => self.begin_load(*load),
             Order::Drain { published, until_ns } => self.drain(published, until_ns),
-            Order::Stop => self.stop_load(),
+            Order::Stop { at_ns } => self.stop_load(at_ns),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::clock::SECOND_NS;
 use crate::control::{Load, Published};
 use crate::plan::{Plan, Turns};
+use crate::stamp::Identity;
 
 /// What a connection that publishes still has to do.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(super) struct Publisher {
     /// Written as far as this program goes, but not with the system: where each ends in the stream of
     /// all bytes, and when it was due.
     pub(super) unflushed: VecDeque<(u64, u64)>,
+    /// Not answered yet: when each was due, and its number. Empty where servers do not answer.
+    pub(super) unanswered: VecDeque<(u64, u32)>,
     /// Bytes of that stream so far, written or not.
     pub(super) stream_bytes: u64,
 }
@@ -119,6 +122,14 @@ impl Publishing {
             self.next += 1;
             self.next_due_ns = self.due_ns(self.next);
         }
+    }
+
+    /// The server answered what the publisher of this slot said: the number of that message.
+    pub(super) fn answered(&mut self, slot: usize, due_ns: u64) -> Option<Identity> {
+        let publisher = self.publishers.get_mut(&slot)?;
+        let at = publisher.unanswered.iter().position(|(due, _)| *due == due_ns)?;
+        let (_, sequence) = publisher.unanswered.remove(at)?;
+        Some(Identity { publisher: publisher.number, sequence })
     }
 
     /// Whether everything is said, with the system and answered.

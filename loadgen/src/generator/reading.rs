@@ -26,9 +26,8 @@ struct Ears<'a> {
     new: u64,
     ready: Option<Option<bool>>,
     failed: Option<String>,
-    answered: bool,
-    /// When refused messages were due.
-    refused: Vec<u64>,
+    /// When answered messages were due, and whether they were refused.
+    answered: Vec<(u64, bool)>,
 }
 
 impl Ears<'_> {
@@ -42,13 +41,12 @@ impl Ears<'_> {
                 }
             }
             Heard::Acknowledged(due_ns) => {
-                self.answered = true;
+                self.answered.push((due_ns, false));
                 self.measuring.acknowledged(due_ns, self.now_ns);
             }
             Heard::Refused(due_ns, code) => {
-                self.answered = true;
-                self.refused.push(due_ns);
-                self.measuring.refused(code);
+                self.answered.push((due_ns, true));
+                self.measuring.refused(due_ns, code);
             }
             Heard::Gap => self.track.told(),
             Heard::Failed(why) => self.failed = Some(why),
@@ -126,6 +124,7 @@ impl Generator {
                 let now_ns = now_ns();
                 if self.connections[slot].class != Class::Publishes {
                     self.measuring.bytes(new, now_ns);
+                    self.measuring.busy_reading(self.busy_since_ns, now_ns);
                 }
                 self.frames(slot, bytes, false);
             }
@@ -146,8 +145,7 @@ impl Generator {
             new: 0,
             ready: None,
             failed: None,
-            answered: false,
-            refused: Vec::new(),
+            answered: Vec::new(),
         };
         let (session, out, masks) = (&mut connection.session, &mut connection.out, &mut self.masks);
         if begins {
@@ -183,31 +181,37 @@ impl Generator {
                 }
             }
         }
-        let Ears { new, ready, failed, answered, refused, .. } = ears;
+        let Ears { new, ready, failed, answered, .. } = ears;
         if at < bytes.len() {
             connection.partial = bytes[at..].to_vec();
         }
-        self.settle(slot, new, ready, &refused);
+        self.settle(slot, new, ready, &answered);
         if let Some(why) = failed {
             self.try_failed_or_ended(slot, &why);
         } else if let Some(why) = end {
             self.ended(slot, &why);
         } else {
-            if answered {
+            if !answered.is_empty() {
                 self.pump(slot);
             }
             self.flush(slot);
         }
     }
 
-    fn settle(&mut self, slot: usize, new: u64, ready: Option<Option<bool>>, refused: &[u64]) {
-        if matches!(self.phase, Phase::Draining(_)) && self.is_owed(slot) {
+    fn settle(&mut self, slot: usize, new: u64, ready: Option<Option<bool>>, answered: &[(u64, bool)]) {
+        let was_in = self.connections[slot].stage == Stage::In;
+        if matches!(self.phase, Phase::Draining(_)) && self.is_owed(slot) && was_in {
             self.owed = self.owed.saturating_sub(new);
         }
         let lane = self.connections[slot].lane;
-        for due_ns in refused {
-            let measured = self.measuring.measures(*due_ns);
-            self.publishing.count(lane, measured, true);
+        for (due_ns, refused) in answered {
+            let message = self.publishing.answered(slot, *due_ns);
+            if let Some(message) = message.filter(|_| *refused) {
+                let measured = self.measuring.measures(*due_ns);
+                self.publishing.count(lane, measured, true);
+                let refused = (lane, message.publisher, message.sequence);
+                self.publishing.published.refused.push(refused);
+            }
         }
         if let Some(recovered) = ready
             && self.connections[slot].stage == Stage::Settling
@@ -259,9 +263,14 @@ impl Generator {
     /// A connection has ended by itself.
     pub(super) fn ended(&mut self, slot: usize, why: &str) {
         let connection = &mut self.connections[slot];
-        if connection.stage != Stage::In {
-            self.try_failed(slot, why);
-            return;
+        match connection.stage {
+            // It has ended already, in the same breath.
+            Stage::Out => return,
+            Stage::In => {}
+            _ => {
+                self.try_failed(slot, why);
+                return;
+            }
         }
         connection.close(true);
         self.left(slot);

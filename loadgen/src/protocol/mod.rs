@@ -123,6 +123,12 @@ impl Kind {
         self == Kind::Native
     }
 
+    /// Whether a subscriber that publishes hears its own messages.
+    #[must_use]
+    pub fn tells_the_publisher(self) -> bool {
+        self == Kind::Native
+    }
+
     /// Whether a client that was cut can come back where it was.
     #[must_use]
     pub fn resumes(self) -> bool {

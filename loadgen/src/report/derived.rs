@@ -25,7 +25,8 @@ pub fn bytes_per_connection(report: &Report) -> Option<f64> {
     let grown = |before: u64, connected: u64| connected as f64 - before as f64;
     let all: f64 =
         report.server.iter().map(|p| grown(p.resident_before_bytes, p.resident_connected_bytes)).sum();
-    Some(all / report.clients.connected as f64)
+    // Publishers' connections are among what grew.
+    Some(all / (report.clients.connected + report.clients.publishers) as f64)
 }
 
 /// CPU time of the server's known processes within the measured time, in seconds.

@@ -1,7 +1,7 @@
 //! `chat`: rooms whose sizes follow Zipf's law; some of the clients are members with a token, who
 //! speak in turns drawn by lot, so that larger rooms hear more.
 
-use super::{Shape, every, usual};
+use super::{Shape, part, usual};
 use crate::cli::Options;
 use crate::coordinator::{Run, RunError};
 use crate::plan::{Publishers, zipf};
@@ -13,13 +13,16 @@ pub(super) fn shape(options: &Options) -> Result<Shape, String> {
     if options.publishers.is_some() {
         return Err("in chat clients speak themselves: --talkers, not --publishers".to_owned());
     }
+    if !options.protocol.tells_the_publisher() {
+        return Err("in chat a client hears itself, which only --protocol native promises".to_owned());
+    }
     let channels = options.channels.unwrap_or(options.clients.div_ceil(CLIENTS_PER_ROOM));
     Ok(Shape {
         sizes: zipf(options.clients, channels, options.zipf),
-        publishers: Publishers::Among(every(options.talkers)),
+        publishers: Publishers::Among(part(options, options.talkers).max(1)),
         publishers_about: 0,
-        stays_every: 0,
-        slow_every: 0,
+        comers: 0,
+        slow: 0,
         resumes: false,
     })
 }

@@ -1,7 +1,7 @@
 //! `connect`: connections made at a fixed rate, each closed as soon as it is ready (with a reset, so
 //! that its port is free at once). The time counts from when it was due.
 
-use super::Shape;
+use super::{Shape, channels, count_from_zero};
 use crate::cli::Options;
 use crate::clock::duration_ns;
 use crate::control::Load;
@@ -10,12 +10,12 @@ use crate::plan::{Publishers, Sizes};
 
 pub(super) fn shape(options: &Options) -> Shape {
     Shape {
-        sizes: Sizes::Even(options.channels.unwrap_or(1)),
+        sizes: Sizes::Even(channels(options)),
         publishers: Publishers::Nobody,
         publishers_about: 0,
         // Nobody is owed anything.
-        stays_every: u32::MAX,
-        slow_every: 0,
+        comers: options.clients,
+        slow: 0,
         resumes: false,
     }
 }
@@ -31,6 +31,15 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<(), RunError> {
     let outcome = run.load("connecting", load)?;
     let cpu_s = outcome.server_cpu_s;
     run.adopt(outcome);
+    count_from_zero(run, &["connects_total", "connects_due_total", "connects_without_a_slot_total"]);
+    let figure = |name: &str| run.report.figures.get(name).copied().unwrap_or(0.0);
+    if figure("connects_total") == 0.0 {
+        return Err(run.nobody_got_in());
+    }
+    if figure("connects_without_a_slot_total") > 0.0 {
+        let why = "connections were due while all of --clients were on their way: more --clients".to_owned();
+        run.doubt(vec![why]);
+    }
     let connects = run.report.figures.get("connects_total").copied().unwrap_or(0.0);
     if connects > 0.0 && run.report.measured_s > 0.0 {
         run.report.figures.insert("connects_per_s".to_owned(), connects / run.report.measured_s);

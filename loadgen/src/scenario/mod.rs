@@ -23,7 +23,7 @@ use crate::units::Rate;
 const RATE_PER_S: f64 = 10.0;
 
 /// Times that a run may report besides the latency.
-pub const TIMES: &[&str] = &["acknowledged", "lateness", "own_delay", "connect", "resume"];
+pub const TIMES: &[&str] = &["acknowledged", "lateness", "own_delay", "own_reading", "connect", "resume"];
 
 /// Figures that the scenarios report.
 pub const FIGURES: &[&str] = &[
@@ -78,10 +78,10 @@ pub struct Shape {
     pub publishers: Publishers,
     /// About how many connections publish only, before it is known how many servers there are.
     pub publishers_about: u32,
-    /// Clients come and go, except every so-manieth; 0: all stay.
-    pub stays_every: u32,
-    /// Every so-manieth client is slow; 0: none.
-    pub slow_every: u32,
+    /// Clients that come and go.
+    pub comers: u32,
+    /// Clients that are slow.
+    pub slow: u32,
     /// Clients must be able to come back where they were.
     pub resumes: bool,
 }
@@ -140,6 +140,13 @@ impl Scenario {
     }
 }
 
+/// Figures that count something: there even where there was nothing to count.
+fn count_from_zero(run: &mut Run<'_>, names: &[&str]) {
+    for name in names {
+        run.report.figures.entry((*name).to_owned()).or_insert(0.0);
+    }
+}
+
 /// The usual load: warm-up, measured time, a fixed rate.
 fn usual(options: &Options) -> Load {
     let per_s = match &options.rate {
@@ -156,32 +163,25 @@ fn usual(options: &Options) -> Load {
 
 /// Publishers apart, channels of equal size, everybody stays.
 fn even(options: &Options, publishers: u32) -> Shape {
-    let channels = options.channels.unwrap_or(1);
+    let channels = channels(options);
     let publishers = options.publishers.unwrap_or(publishers);
     Shape {
         sizes: Sizes::Even(channels),
         publishers: Publishers::Apart(publishers),
-        publishers_about: publishers.saturating_mul(channels.min(options.clients)),
-        stays_every: 0,
-        slow_every: 0,
+        publishers_about: publishers.saturating_mul(channels),
+        comers: 0,
+        slow: 0,
         resumes: false,
     }
 }
 
-/// Every how-manieth client makes up this share.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 1,000,000")]
-fn every(share: f64) -> u32 {
-    (1.0 / share.clamp(1e-6, 1.0)).round() as u32
+/// Channels, none of them empty.
+fn channels(options: &Options) -> u32 {
+    options.channels.unwrap_or(1).min(options.clients)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_as_every_so_manieth() {
-        for (share, expected) in [(1.0, 1), (0.5, 2), (0.1, 10), (0.01, 100), (0.0, 1_000_000)] {
-            assert_eq!(every(share), expected, "{share}");
-        }
-    }
+/// So many of the clients.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to clients")]
+fn part(options: &Options, share: f64) -> u32 {
+    (f64::from(options.clients) * share).round() as u32
 }

@@ -2,7 +2,7 @@
 //! with the position of the last message that each has seen. How long until all are back? Nothing
 //! may be missed.
 
-use super::{Shape, even, usual};
+use super::{Shape, count_from_zero, even, usual};
 use crate::cli::Options;
 use crate::clock::duration_ns;
 use crate::coordinator::{Run, RunError};
@@ -24,6 +24,7 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<(), RunError> {
     load.cut_spread_ns = duration_ns(run.options.spread);
     let outcome = run.load("storm", load)?;
     run.adopt(outcome);
+    count_from_zero(run, &["cut_total", "resumed_total", "not_recovered_total"]);
     let figure = |name: &str| run.report.figures.get(name).copied().unwrap_or(0.0);
     let (cut, resumed) = (figure("cut_total"), figure("resumed_total"));
     if resumed < cut {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Shape, even};
+use super::{Shape, channels, even};
 use crate::cli::Options;
 use crate::clock::duration_ns;
 use crate::control::Load;
@@ -44,7 +44,7 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<(), RunError> {
         _ => GOAL,
     };
     run.connect()?;
-    let channels = run.options.channels.unwrap_or(1);
+    let channels = channels(run.options);
     let mut search = Search::from(FIRST_PER_S * f64::from(channels));
     let mut best: Option<Outcome> = None;
     let mut last: Option<Outcome> = None;
@@ -53,12 +53,18 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<(), RunError> {
         let mut held = false;
         for _ in 0..TRIES {
             let outcome = match step(run, rate) {
-                Err(RunError::Interrupted) if best.is_some() => {
+                Err(RunError::Interrupted) if best.is_some() || last.is_some() => {
                     search.next = 0.0;
                     break;
                 }
                 other => other?,
             };
+            if run.is_interrupted() {
+                // Cut short: it says nothing about the rate.
+                last = Some(outcome);
+                search.next = 0.0;
+                break;
+            }
             held = record(run, &goal, rate, &outcome);
             if held {
                 best = Some(outcome);

@@ -15,12 +15,16 @@ use serde::Deserialize;
 use crate::cli::Options;
 use crate::limits::PROCESS_WITHIN;
 use crate::machine;
-use crate::plan::Door;
+use crate::plan::{Door, Sizes};
+use crate::scenario::Shape;
 
 /// Descriptors of a server's process that are not for its clients, at most.
 const SERVER_DESCRIPTORS_APART: u64 = 256;
 /// The part of its descriptors that an all-in-one keeps for its dispatcher: a quarter, at most so many.
 const DISPATCHER_DESCRIPTORS_MAX: u64 = 4_096;
+
+/// Most server processes that are started.
+const SERVERS_MAX: u32 = 1_000;
 
 /// Servers that end with this.
 #[derive(Debug)]
@@ -39,12 +43,24 @@ struct Ready {
     worker: String,
 }
 
-/// How many server processes so many connections take.
+/// How many server processes so many clients take.
 #[must_use]
-pub fn needed(connections: u64) -> u32 {
+pub fn needed(clients: u32, shape: &Shape) -> u32 {
     let descriptors = machine::descriptors();
     let apart = SERVER_DESCRIPTORS_APART + (descriptors / 4).min(DISPATCHER_DESCRIPTORS_MAX);
-    u32::try_from(connections.div_ceil(descriptors.saturating_sub(apart).max(1))).unwrap_or(u32::MAX).max(1)
+    let room = descriptors.saturating_sub(apart).max(1);
+    let (clients, publishers) = (u64::from(clients), u64::from(shape.publishers_about));
+    let most = |servers: u64| match &shape.sizes {
+        // Whole channels go to one server (see Plan::place).
+        Sizes::Even(channels) if u64::from(*channels) >= servers => {
+            let channels = u64::from(*channels);
+            channels.div_ceil(servers) * (clients.div_ceil(channels) + publishers.div_ceil(channels))
+        }
+        // Each channel has its publishers at each server.
+        _ => clients.div_ceil(servers) + publishers,
+    };
+    let enough = (1..=u64::from(SERVERS_MAX)).find(|servers| most(*servers) <= room);
+    enough.map_or(SERVERS_MAX, |servers| u32::try_from(servers).unwrap_or(SERVERS_MAX))
 }
 
 /// The server's program.
@@ -134,7 +150,8 @@ impl Servers {
         let ready: Ready = serde_json::from_str(&line)
             .map_err(|_| format!("{} did not start: it says why above", program.display()))?;
         let authority = ready.worker.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        self.doors.push(Door { authority, dispatcher: false, path: String::new() });
+        let address = authority.parse().map_err(|_| format!("a worker at {authority}"))?;
+        self.doors.push(Door { authority, address, dispatcher: false, path: String::new() });
         Ok(())
     }
 

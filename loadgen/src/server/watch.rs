@@ -100,6 +100,12 @@ impl Watch {
 /// CPU time of all threads that are there, in nanoseconds: the scheduler's own account, which is
 /// finer than the ticks of /proc/PID/stat.
 fn cpu_ns(pid: u32) -> Option<u64> {
+    // One that has ended and is not waited for still has its entries.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    if after_name.trim_start().starts_with(['Z', 'X']) {
+        return None;
+    }
     let mut all = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
         let Ok(text) = fs::read_to_string(task.ok()?.path().join("schedstat")) else { continue };

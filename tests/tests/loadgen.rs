@@ -53,16 +53,25 @@ fn number(value: &Value) -> u64 {
 fn fanout_and_chat() {
     for (arguments, published, received) in [
         ("fanout --spawn --clients 50 --rate 40 --duration 1s --warmup 0s", 40, 2_000),
-        ("fanout --spawn --clients 60 --channels 6 --rate 60 --duration 1s --warmup 0s --processes 2", 60, 600),
+        (
+            "fanout --spawn --clients 60 --channels 6 --rate 60 --duration 1s --warmup 0s --processes 2",
+            60,
+            600,
+        ),
         // Two servers side by side: each message is published at both.
         ("fanout --spawn --workers 2 --clients 50 --rate 40 --duration 1s --warmup 0s", 80, 2_000),
-        ("fanout --spawn --shards 2 --clients 50 --publishers 3 --rate 40 --duration 1s --size 4000", 40, 2_000),
+        (
+            "fanout --spawn --shards 2 --clients 50 --publishers 3 --rate 40 --duration 1s --size 4000",
+            40,
+            2_000,
+        ),
     ] {
         let report = check(arguments);
         assert_eq!(number(&report["messages"]["acknowledged"]), published, "{arguments}");
         assert_eq!(number(&report["deliveries"]["received"]), received, "{arguments}");
     }
-    let report = check("chat --spawn --clients 200 --channels 9 --talkers 10% --rate 50 --duration 1s --seed 7");
+    let report =
+        check("chat --spawn --clients 200 --channels 9 --talkers 10% --rate 50 --duration 1s --seed 7");
     assert_eq!(number(&report["messages"]["acknowledged"]), 50);
 }
 
@@ -73,8 +82,11 @@ fn comings_and_goings() {
 
     let report = check("reconnect-storm --spawn --shards 2 --clients 200 --rate 50 --duration 3s");
     let figures = &report["figures"];
-    assert_eq!((figures["cut_total"].as_f64(), figures["resumed_total"].as_f64()), (Some(200.0), Some(200.0)));
-    assert_eq!(figures["not_recovered_total"], Value::Null, "all went on where they were: {figures}");
+    assert_eq!(
+        (figures["cut_total"].as_f64(), figures["resumed_total"].as_f64()),
+        (Some(200.0), Some(200.0))
+    );
+    assert_eq!(figures["not_recovered_total"].as_f64(), Some(0.0), "all went on where they were: {figures}");
     assert_eq!(number(&report["times"]["resume"]["count"]), 200);
 
     let report = check("connect --spawn --clients 50 --handshakes 100 --duration 1s");
@@ -90,7 +102,12 @@ fn idle_slow_and_saturated() {
     let report = check("slow --spawn --clients 40 --slow-share 25% --rate 40 --duration 1s");
     assert_eq!(number(&report["deliveries"]["expected"]), 40 * 30, "the slow ones are owed nothing");
 
-    let report = check("saturate --spawn --clients 20 --rate @p90=1s --step 100ms --precision 100%");
+    let report =
+        check("slow --spawn --clients 40 --channels 4 --slow-share 50% --rate 40 --duration 1s --seed 5");
+    let expected = number(&report["deliveries"]["expected"]);
+    assert!(expected > 0 && expected < 40 * 40, "some in most channels: {expected}");
+
+    let report = check("saturate --spawn --clients 20 --rate @p90=100ms --step 100ms --drain 500ms --precision 100%");
     let steps = report["steps"].as_array().expect("steps");
     assert!(steps.iter().any(|step| step["held"] == true), "{steps:?}");
 }
@@ -112,4 +129,42 @@ fn through_a_dispatcher_with_tokens_of_each_kind() {
     check(&format!("fanout {target} --tokens {}", tokens.display()));
     check(&format!("chat {target} --key-file {}", key.display()));
     let _ = std::fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn what_cannot_be_is_said() {
+    // Each text is longer than the server takes: all refused, nobody owed anything, nothing measured.
+    let bin = program();
+    let bin = bin.to_str().expect("a path");
+    let long = "fanout --spawn --clients 5 --rate 20 --duration 1s --warmup 0s --size 5000 --server-bin";
+    let (output, report) = loadgen(&long.split_whitespace().chain([bin]).collect::<Vec<_>>());
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(report["messages"]["refused"], serde_json::json!({ "message_too_long": 20 }));
+    for nothing in ["expected", "received", "lost", "gaps_silent"] {
+        assert_eq!(report["deliveries"][nothing], 0, "{nothing}");
+    }
+    assert_eq!(report["verdict"]["invalid"], true, "nothing was measured");
+
+    // A port that was free a moment ago.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let closed = format!("http://{}", closed.expect("a free port"));
+    for scenario in ["connect", "idle"] {
+        let output = Command::new(program().with_file_name("loadgen"))
+            .args([
+                scenario,
+                "--worker",
+                &closed,
+                "--clients",
+                "3",
+                "--handshakes",
+                "10",
+                "--duration",
+                "300ms",
+            ])
+            .output()
+            .expect("loadgen is built beside this test");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{scenario}: {said}");
+        assert!(said.contains("nobody got in at 127.0.0.1:"), "{scenario}: {said}");
+    }
 }

@@ -107,7 +107,8 @@ fn idle_slow_and_saturated() {
     let expected = number(&report["deliveries"]["expected"]);
     assert!(expected > 0 && expected < 40 * 40, "some in most channels: {expected}");
 
-    let report = check("saturate --spawn --clients 20 --rate @p90=100ms --step 100ms --drain 500ms --precision 100%");
+    let report =
+        check("saturate --spawn --clients 20 --rate @p90=100ms --step 100ms --drain 500ms --precision 100%");
     let steps = report["steps"].as_array().expect("steps");
     assert!(steps.iter().any(|step| step["held"] == true), "{steps:?}");
 }

@@ -74,7 +74,7 @@ fn load(options: &Options) -> Result<u8, String> {
     }
     let interrupts: Receiver<()> = interrupts()?;
     let empty = empty_report(options);
-    let mut run = Run::start(options, shape, empty, interrupts).map_err(|error| error.to_string())?;
+    let mut run = Run::start(options, &shape, empty, interrupts).map_err(|error| error.to_string())?;
     let ended = options.scenario.run(&mut run);
     if let Err(RunError::Impossible(why)) = ended {
         return Err(why);

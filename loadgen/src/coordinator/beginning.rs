@@ -25,7 +25,7 @@ impl<'a> Run<'a> {
     /// Why that cannot be done.
     pub fn start(
         options: &'a Options,
-        shape: Shape,
+        shape: &Shape,
         report: Report,
         interrupts: Receiver<()>,
     ) -> Result<Run<'a>, RunError> {
@@ -44,7 +44,7 @@ impl<'a> Run<'a> {
             slow_bytes_per_s: options.slow_rate,
             resumes: shape.resumes,
         };
-        let target = Target::new(options, &shape)?;
+        let target = Target::new(options, shape)?;
         plan.doors.clone_from(&target.doors);
         let tokens = target.tokens(options, plan.publishers())?;
         let mut pids = options.pid.clone();

@@ -67,3 +67,11 @@ pub fn describe() -> Machine {
 pub fn cores() -> Vec<usize> {
     core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
 }
+
+/// Memory that the kernel uses for its own structures, in bytes.
+#[must_use]
+pub fn kernel_bytes() -> i64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Slab:")).unwrap_or_default();
+    line.trim().trim_end_matches("kB").trim().parse::<i64>().unwrap_or(0) * 1_024
+}

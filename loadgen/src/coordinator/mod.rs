@@ -21,6 +21,7 @@ use crate::cli::Options;
 use crate::clock::{SECOND_NS, duration_ns, now_ns, seconds};
 use crate::control::{Counted, Load, News, Order, Progress, Published};
 use crate::limits::{MOMENT_NS_MIN, MOMENTS_MAX, PROCESS_WITHIN};
+use crate::machine;
 use crate::plan::Plan;
 use crate::report::humane;
 use crate::report::model::{Report, ServerProcess};
@@ -105,7 +106,7 @@ impl<'a> Run<'a> {
     pub fn connect(&mut self) -> Result<(), RunError> {
         self.watch.memory(watch::Moment::Before);
         self.watch.begin();
-        let before_slab = kernel_bytes();
+        let before_slab = machine::kernel_bytes();
         let began_ns = now_ns();
         if !self.plan.publishers_apart().is_empty() {
             self.connect_some(true)?;
@@ -135,7 +136,7 @@ impl<'a> Run<'a> {
         ));
         #[allow(clippy::cast_precision_loss, reason = "a figure for a person")]
         if connected >= KERNEL_CLIENTS_MIN && connected == asked {
-            let each = (kernel_bytes() - before_slab) as f64 / connected as f64;
+            let each = (machine::kernel_bytes() - before_slab) as f64 / connected as f64;
             self.report.figures.insert("kernel_bytes_per_connection_both_ends".to_owned(), each.round());
         }
         #[allow(clippy::cast_precision_loss, reason = "a figure for a person")]
@@ -159,12 +160,6 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn nobody_got_in(&self) -> RunError {
         RunError::Impossible(format!("nobody got in at {}: {}", self.where_to(), self.worst_fault()))
-    }
-
-    /// Where the clients go.
-    fn where_to(&self) -> String {
-        let doors: Vec<&str> = self.plan.doors.iter().map(|door| door.authority.as_str()).collect();
-        doors.join(", ")
     }
 
     fn worst_fault(&self) -> String {
@@ -386,13 +381,6 @@ impl<'a> Run<'a> {
     pub fn say(&self, line: &str) {
         self.display.say(line);
     }
-}
-
-/// Memory that the kernel uses for its own structures, in bytes.
-fn kernel_bytes() -> i64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("Slab:")).unwrap_or_default();
-    line.trim().trim_end_matches("kB").trim().parse::<i64>().unwrap_or(0) * 1_024
 }
 
 /// Ctrl-C, as often as it is pressed.

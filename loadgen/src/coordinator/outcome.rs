@@ -116,6 +116,12 @@ impl Run<'_> {
         deliveries.gaps_told += counted.gaps_told;
     }
 
+    /// Where the clients go.
+    pub(super) fn where_to(&self) -> String {
+        let doors: Vec<&str> = self.plan.doors.iter().map(|door| door.authority.as_str()).collect();
+        doors.join(", ")
+    }
+
     /// The end: everything stops, the report is complete.
     #[must_use]
     pub fn finish(mut self) -> Report {

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::limits::SKIPPED_MAX;
 use crate::plan::mix;
 use crate::stamp::Identity;
 
@@ -25,6 +26,8 @@ pub struct Findings {
     pub reordered: u64,
     /// Had another offset than with another subscriber.
     pub order_conflicts: u64,
+    /// Numbered so far beyond anything heard that it cannot have been published: a broken text.
+    pub impossible: u64,
 }
 
 /// One channel of one server.
@@ -139,6 +142,10 @@ impl Lane {
     ) -> bool {
         let known = self.publishers.get(&message.publisher).map_or(0, Vec::len);
         let sequence = message.sequence as usize;
+        if sequence - known.min(sequence) > SKIPPED_MAX {
+            found.impossible += 1;
+            return false;
+        }
         if sequence >= known {
             let place = self.append(message, known, offset.unwrap_or(0));
             pass(track, place, offset);
@@ -385,6 +392,16 @@ mod tests {
             &[(4, 1, 1), (3, 2, 2)],
             (0, 0),
         );
+    }
+
+    #[test]
+    fn a_number_beyond_reason_takes_no_memory() {
+        let mut lane = Lane::default();
+        let mut found = Findings::default();
+        let mut track = Track::from_the_start();
+        assert!(!lane.hear(&mut track, message(0, u32::MAX), None, &mut found));
+        assert!(lane.hear(&mut track, message(0, 0), None, &mut found));
+        assert_eq!((found.impossible, lane.account(&track).heard, lane.floating.len()), (1, 1, 0));
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Messages of one publisher that may be missing in front of one that is heard. Each of them takes
+/// memory, and the number comes from the server: more is a broken text, not a loss.
+pub const SKIPPED_MAX: usize = 10_000_000;
 /// Descriptors of a process that are not for connections: standard streams, epoll, resolver.
 pub const DESCRIPTORS_APART: u64 = 64;
 /// Most connections of one process, whatever the descriptors: what one core keeps up with.

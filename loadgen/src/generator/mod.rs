@@ -248,6 +248,10 @@ impl Generator {
 
     /// How it stands; told before anything else is, so that the leading process knows the latest.
     fn progress(&mut self) -> Progress {
+        let impossible = self.measuring.found.impossible;
+        if impossible > 0 {
+            self.faults.insert("a text with an impossible number".to_owned(), impossible);
+        }
         Progress {
             connected: self.ready as u64,
             clients: self.ready_clients as u64,

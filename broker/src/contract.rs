@@ -1,7 +1,8 @@
 //! What a broker promises, and the queues between it and its clients.
 //!
 //! A *client* is whoever asks: each shard is one, each dispatcher is one. Clients put operations
-//! into the broker's queue and never wait; the broker puts events into each client's inbox.
+//! into the broker's queue and never wait; the broker puts events into each client's inbox. A
+//! broker may work on the thread of whoever asks ([`Drive`]), on its own, or both.
 //!
 //! The promises ([`conformance`](crate::conformance) checks each):
 //! 1. Every operation gets exactly one answer, carrying its ticket. A client's operations take
@@ -34,6 +35,23 @@ pub trait Inbox: Send {
     /// Takes an event. May block while the client has no room: that holds the broker up, and with
     /// it, through its queue, whoever publishes. Returns whether the client still exists.
     fn deliver(&self, event: Event) -> bool;
+
+    /// Takes an event if that needs no waiting. Returns whether the client still exists. To be
+    /// written out wherever [`Inbox::deliver`] may block.
+    ///
+    /// # Errors
+    /// There is no room now; the event comes back.
+    #[allow(clippy::result_large_err, reason = "the event is handed back, not reported")]
+    fn offer(&self, event: Event) -> Result<bool, Event> {
+        Ok(self.deliver(event))
+    }
+}
+
+/// A broker that can work on any thread.
+pub trait Drive: Send + Sync {
+    /// Carries out what waits in the queue, unless another thread is doing so already and will see
+    /// it. Never waits.
+    fn drive(&self, queue: &Sender<Command>);
 }
 
 /// A client, as the broker knows it.
@@ -55,6 +73,7 @@ pub enum Command {
 pub struct BrokerHandle {
     queue: Sender<Command>,
     next: Arc<AtomicU32>,
+    driver: Option<Arc<dyn Drive>>,
 }
 
 /// The broker has ended.
@@ -67,7 +86,13 @@ impl BrokerHandle {
     #[must_use]
     pub fn new() -> (BrokerHandle, Receiver<Command>) {
         let (queue, commands) = bounded(BROKER_QUEUE_MAX);
-        (BrokerHandle { queue, next: Arc::new(AtomicU32::new(0)) }, commands)
+        (BrokerHandle { queue, next: Arc::new(AtomicU32::new(0)), driver: None }, commands)
+    }
+
+    /// The same, for a broker that works on the threads of its clients.
+    #[must_use]
+    pub fn driven_by(self, driver: Arc<dyn Drive>) -> BrokerHandle {
+        BrokerHandle { driver: Some(driver), ..self }
     }
 
     /// Becomes a client.
@@ -77,13 +102,21 @@ impl BrokerHandle {
     pub fn connect(&self, inbox: Box<dyn Inbox>) -> Result<BrokerClient, BrokerGone> {
         let id = ClientId(self.next.fetch_add(1, Ordering::Relaxed));
         self.queue.send(Command::Connect(id, inbox)).map_err(|_| BrokerGone)?;
-        Ok(BrokerClient { id, queue: self.queue.clone() })
+        self.drive();
+        Ok(BrokerClient { id, queue: self.queue.clone(), driver: self.driver.clone() })
+    }
+
+    fn drive(&self) {
+        if let Some(driver) = &self.driver {
+            driver.drive(&self.queue);
+        }
     }
 
     /// Ends the broker, once it has worked off what is in its queue.
     pub fn stop(&self) {
         // Gone already is as good.
         let _ = self.queue.send(Command::Stop);
+        self.drive();
     }
 }
 
@@ -92,10 +125,11 @@ impl BrokerHandle {
 pub struct BrokerClient {
     id: ClientId,
     queue: Sender<Command>,
+    driver: Option<Arc<dyn Drive>>,
 }
 
 impl BrokerClient {
-    /// Asks, without waiting.
+    /// Asks, without waiting. The answer may be in the inbox when this returns.
     ///
     /// # Errors
     /// The queue is full, or the broker has ended; the operation comes back.
@@ -106,6 +140,10 @@ impl BrokerClient {
                 Command::Do(_, _, operation) => operation,
                 Command::Connect(..) | Command::Stop => unreachable!("what was put in comes back"),
             }
-        })
+        })?;
+        if let Some(driver) = &self.driver {
+            driver.drive(&self.queue);
+        }
+        Ok(())
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Layout:
 //! - [`contract`]: what a broker promises, and the queues between it and its clients
-//! - [`memory`]: the broker inside one process, its [`store`] (with `channel`, `bans`, `viewers`) on a
-//!   thread of its own
+//! - [`memory`]: the broker inside one process, its [`store`] (with `channel`, `bans`, `viewers`) worked
+//!   on by whichever client's thread finds it free
 //! - [`conformance`]: what every broker must pass
 
 mod bans;

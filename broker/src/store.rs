@@ -204,15 +204,13 @@ impl Store {
     }
 
     fn channel(&mut self, name: &ChannelName, now: UnixMillis) -> &mut Channel {
-        if !self.channels.contains_key(name) {
-            let bits = (self.random)();
-            let epoch = Epoch(u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(1));
+        let (random, silent) = (&mut self.random, &mut self.silent);
+        self.channels.entry(name.clone()).or_insert_with(|| {
+            let epoch = Epoch(u64::try_from(random() & u128::from(u64::MAX)).unwrap_or(1));
             let channel = Channel::new(epoch, now);
-            self.silent.insert((channel.last_touch, name.clone()));
-            self.channels.insert(name.clone(), channel);
-        }
-        // Inserted a line above.
-        self.channels.entry(name.clone()).or_insert_with(|| Channel::new(Epoch(0), now))
+            silent.insert((channel.last_touch, name.clone()));
+            channel
+        })
     }
 
     fn publish(&mut self, publish: &Publish, now: UnixMillis) -> Answer {
@@ -223,14 +221,15 @@ impl Store {
         }
         let owner =
             publish.key.clone().map(|key| (publish.sender.as_ref().map(|(_, name)| name.clone()), key));
-        let channel = self.channel(&publish.channel, now);
-        let before = channel.total_bytes();
-        channel.expire_keys(now);
-        let freed = before - channel.total_bytes();
-        self.bytes -= freed;
-        let channel = self.channel(&publish.channel, now);
-        if let Some(position) = owner.as_ref().and_then(|owner| channel.keys.get(owner)) {
-            return Answer::Published { position: *position, duplicate: true };
+        if let Some(owner) = &owner {
+            let channel = self.channel(&publish.channel, now);
+            let before = channel.total_bytes();
+            channel.expire_keys(now);
+            let (freed, first) = (before - channel.total_bytes(), channel.keys.get(owner).copied());
+            self.bytes -= freed;
+            if let Some(position) = first {
+                return Answer::Published { position, duplicate: true };
+            }
         }
         let position = self.append(&publish.channel, publish.id, &publish.payload, now);
         if let Some(owner) = owner {

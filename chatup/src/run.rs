@@ -152,6 +152,7 @@ fn start_worker(
             config::SlowSubscriber::Tell => SlowSubscriberPolicy::Tell,
             config::SlowSubscriber::Close => SlowSubscriberPolicy::Close,
         },
+        flush_interval_ms: own.flush_interval_ms.into(),
         stats_from: match own.stats_from {
             config::StatsFrom::Loopback => StatsFrom::Loopback,
             config::StatsFrom::Anyone => StatsFrom::Anyone,

@@ -320,6 +320,7 @@ fn a_value_that_breaks_a_rule_is_named_with_the_rule() {
             "worker.announce_url = \"a.org\": must be empty, or http://host:port or https://host:port with nothing behind it",
         ),
         (&[("worker.shards", "1025")], "worker.shards = 1025: must be 0 to 1024"),
+        (&[("worker.flush_interval_ms", "10001")], "worker.flush_interval_ms = 10001: must be 0 to 10000"),
         (&[("worker.cores", "1,1")], "worker.cores = [1, 1]: must be different core numbers, 0 to 8191"),
         (
             &[("worker.cores", "one")],

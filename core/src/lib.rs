@@ -7,7 +7,7 @@
 //! - [`names`], [`position`], [`message`]: values that cannot be wrong
 //! - [`token`]: JSON Web Tokens, keys and policies
 //! - [`websocket`], [`http_head`]: the wire below the protocol
-//! - [`protocol`]: the native protocol's calls, answers and notices
+//! - `json_depth`, [`protocol`]: the native protocol's calls, answers and notices
 //! - [`room_log`]: a channel's messages as ready wire bytes, and cursors over them
 //! - [`exchange`]: the words between shards, dispatchers and brokers
 //! - [`session`]: what one client may do next
@@ -15,6 +15,7 @@
 
 pub mod exchange;
 pub mod http_head;
+mod json_depth;
 pub mod limits;
 pub mod message;
 pub mod names;

@@ -67,8 +67,16 @@ pub const CHANNEL_LINGER_MS: u64 = 5_000;
 /// Messages from one shard's owner log to another shard in one hand-over, at most; never more than
 /// a quarter of what the log keeps.
 pub const HANDOVER_MESSAGES_MAX: usize = 256;
+/// Sends of one channel, or of connections with something of their own, before others have their
+/// turn. What a small room waits behind large ones is so many sends for each of them.
+pub const FANOUT_QUANTUM_SENDS: u32 = 64;
 /// How long a connection that has been sent its close frame is given to answer, in milliseconds.
 pub const CLOSE_LINGER_MS: u64 = 2_000;
+/// Pieces of at least [`CLOSE_PIECE_BYTES`] that may still come after the close frame, from somebody
+/// who has not read it yet: about a full socket's worth. Whoever goes on is cut off.
+pub const CLOSE_PIECES_MAX: u8 = 250;
+/// Smallest piece that counts there, in bytes: a flood comes in full receive buffers.
+pub const CLOSE_PIECE_BYTES: usize = 1_024;
 
 /// Limits that an operator may change: the `[limits]` table of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub struct Epoch(pub u64);
 
 /// The number of a message in its channel and epoch: 1, 2, 3… 0 is before the first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Offset(pub u64);
 

@@ -6,6 +6,8 @@
 mod calls;
 #[path = "shard/deadlines.rs"]
 mod deadlines;
+#[path = "shard/fairness.rs"]
+mod fairness;
 #[path = "shard/heads.rs"]
 mod heads;
 #[path = "shard/rig.rs"]

@@ -1,6 +1,6 @@
 //! Asks the broker and waits for the answer, for a bounded time. Knows nothing of HTTP.
 //!
-//! The broker answers through an inbox, from a thread of its own; a ticket says to which question.
+//! The broker answers through an inbox, from whichever thread it works on; a ticket says to which question.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

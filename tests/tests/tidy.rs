@@ -85,6 +85,7 @@ const CORE_MAY_USE: &[&str] = &[
     "http",
     "httparse",
     "jsonwebtoken",
+    "memchr",
     "serde",
     "serde_json",
     "simd-json",

@@ -7,7 +7,6 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use chatup_core::limits::TIMER_TICK_MS;
 use chatup_core::message::UnixMillis;
 use chatup_core::shard::{AfterSend, Now, Shard};
 use glommio::channels::local_channel::LocalSender;
@@ -15,7 +14,8 @@ use glommio::{GlommioError, ResourceType};
 use socket2::{SockRef, Socket as ListenSocket};
 
 use crate::limits::{
-    ACCEPT_RETRY, BEHIND_RETRY, CATCH_UP_TURNS_MAX, QUEUE_BUDGET, REPORT_EVERY, YIELD_EVERY,
+    ACCEPT_RETRY, BEHIND_RETRY, CATCH_UP_MAX, COMPLETIONS_PER_TURN, QUEUE_BUDGET, REPORT_EVERY,
+    SENDS_PER_TURN,
 };
 use crate::outside::{Socket, World};
 use crate::queues::{ShardReceiver, ToShard};
@@ -37,14 +37,14 @@ pub(crate) struct Driver {
     reports: LocalSender<Report>,
     next_report: Instant,
     start: Instant,
-    last_yield: Instant,
+    /// A report waits for the control task.
+    reported: bool,
     accept_again: Option<Instant>,
     /// Once stopping: when it ends at the latest.
     stop_at: Option<Instant>,
     shutdown_ms_max: u64,
-    completed: Vec<Completion>,
-    /// Turns in a row that took nothing from the queue.
-    catch_up_turns: u32,
+    /// Since when nothing has been taken from the queue.
+    catching_up_since: Option<Instant>,
 }
 
 /// What a driver is made of.
@@ -79,12 +79,11 @@ impl Driver {
             reports: parts.reports,
             next_report: now,
             start: now,
-            last_yield: now,
+            reported: false,
             accept_again: None,
             stop_at: None,
             shutdown_ms_max: parts.shutdown_ms_max,
-            completed: Vec::new(),
-            catch_up_turns: 0,
+            catching_up_since: None,
         })
     }
 
@@ -96,9 +95,9 @@ impl Driver {
         while !self.is_finished() {
             self.turn();
             self.sleep()?;
-            if self.last_yield.elapsed() >= YIELD_EVERY {
+            // Nobody else on this executor has anything to do but to pass a report on.
+            if std::mem::take(&mut self.reported) {
                 glommio::executor().yield_task_queue_now().await;
-                self.last_yield = Instant::now();
             }
         }
         self.report();
@@ -111,16 +110,36 @@ impl Driver {
 
     fn turn(&mut self) {
         self.report.turns += 1;
-        self.shard.set_time(self.now());
-        let mut completed = self.ring.take_completed(std::mem::take(&mut self.completed));
-        for completion in completed.drain(..) {
+        let now = Instant::now();
+        self.shard.set_time(self.time(now));
+        self.settle_sends();
+        for _ in 0..COMPLETIONS_PER_TURN {
+            let Some(completion) = self.ring.take_completed() else { break };
             self.complete(completion);
         }
-        self.completed = completed;
         // Those that keep up get everything before there is more; others do not count.
-        let wait = self.shard.is_catching_up() && self.catch_up_turns < CATCH_UP_TURNS_MAX;
-        self.catch_up_turns = if wait { self.catch_up_turns + 1 } else { 0 };
-        for _ in 0..if wait { 0 } else { QUEUE_BUDGET } {
+        let wait =
+            self.shard.is_catching_up() && *self.catching_up_since.get_or_insert(now) + CATCH_UP_MAX > now;
+        if !wait {
+            self.catching_up_since = None;
+            self.take_messages();
+        }
+        self.shard.tick(&mut self.world);
+        if self.accept_again.is_some_and(|at| at <= now) {
+            self.accept_again = None;
+            self.accept_on();
+        }
+        if self.next_report <= now {
+            self.next_report = now + REPORT_EVERY;
+            self.report();
+        }
+        self.shard.end_turn(&mut self.world);
+        self.send_all();
+        self.bury_dead();
+    }
+
+    fn take_messages(&mut self) {
+        for _ in 0..QUEUE_BUDGET {
             match self.inbox.take() {
                 Some(ToShard::Shard(message)) => self.shard.shard_message(message, &mut self.world),
                 Some(ToShard::Broker(event)) => self.shard.broker_event(event, &mut self.world),
@@ -131,24 +150,12 @@ impl Driver {
                 break;
             }
         }
-        self.shard.tick(&mut self.world);
-        if self.accept_again.is_some_and(|at| at <= Instant::now()) {
-            self.accept_again = None;
-            self.accept_on();
-        }
-        if self.next_report <= Instant::now() {
-            self.next_report = Instant::now() + REPORT_EVERY;
-            self.report();
-        }
-        self.shard.end_turn(&mut self.world);
-        self.send_all();
-        self.bury_dead();
     }
 
-    fn now(&self) -> Now {
+    fn time(&self, now: Instant) -> Now {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        Now { mono_ms: millis(self.start.elapsed()), unix: UnixMillis(millis(unix)) }
+        Now { mono_ms: millis(now.duration_since(self.start)), unix: UnixMillis(millis(unix)) }
     }
 
     fn complete(&mut self, completion: Completion) {
@@ -189,7 +196,6 @@ impl Driver {
                 }
                 self.receive_again(packed);
             }
-            Completion::Sent(packed, result) => self.sent(packed, &result),
             Completion::Writable(packed) => {
                 let Some(socket) = self.world.sockets.by_packed(packed) else { return };
                 socket.awaiting_room = false;
@@ -219,7 +225,6 @@ impl Driver {
                     key,
                     descriptor,
                     receiving: true,
-                    sending: false,
                     awaiting_room: false,
                     ended: false,
                     dead: false,
@@ -251,33 +256,31 @@ impl Driver {
         }
     }
 
-    fn sent(&mut self, packed: u64, result: &std::io::Result<usize>) {
-        let Some(socket) = self.world.sockets.by_packed(packed) else { return };
-        socket.sending = false;
-        let key = socket.key;
-        if self.release_if_free(packed) {
-            return;
-        }
-        match result {
-            Ok(bytes) => {
-                if self.shard.sent(key, *bytes, &mut self.world) == AfterSend::WaitWritable
-                    && let Some(socket) = self.world.sockets.by_packed(packed)
-                    && !socket.dead
-                {
-                    socket.awaiting_room = true;
-                    self.ring.wait_writable(packed, socket.descriptor.as_fd());
+    /// Tells core which sends of the last turn were not taken whole.
+    fn settle_sends(&mut self) {
+        for (flight, taken) in self.ring.take_unsent() {
+            let Some(key) = self.shard.flight_key(flight) else { continue };
+            match taken {
+                Ok(bytes) => {
+                    if self.shard.taken_short(flight, bytes, &mut self.world) == AfterSend::WaitWritable
+                        && let Some(socket) = self.world.sockets.get_mut(key)
+                        && !socket.dead
+                    {
+                        socket.awaiting_room = true;
+                        self.ring.wait_writable(key.packed(), socket.descriptor.as_fd());
+                    }
                 }
+                Err(_) => self.shard.ended(key, &mut self.world),
             }
-            Err(_) => self.shard.ended(key, &mut self.world),
         }
+        self.shard.settle();
     }
 
     fn send_all(&mut self) {
-        while let Some(key) = self.shard.take_ready() {
-            let Some(outgoing) = self.shard.begin_send(key, &mut self.world) else { continue };
-            if let Some(socket) = self.world.sockets.get_mut(key) {
-                socket.sending = true;
-                self.ring.send(key.packed(), socket.descriptor.as_fd(), outgoing);
+        for _ in 0..SENDS_PER_TURN {
+            let Some(begun) = self.shard.next_send(&mut self.world) else { return };
+            if let Some(socket) = self.world.sockets.get_mut(begun.key) {
+                self.ring.send(begun.flight, socket.descriptor.as_fd(), begun.outgoing);
             }
         }
     }
@@ -314,14 +317,14 @@ impl Driver {
 
     /// Hands everything to the kernel and waits for something to do.
     fn sleep(&mut self) -> std::io::Result<()> {
-        let busy = !self.inbox.is_empty() || self.shard.has_ready();
+        let busy = self.shard.has_ready() || self.ring.has_completed();
         let at_most = if busy || !self.inbox.fall_asleep() {
-            Duration::ZERO
+            Some(Duration::ZERO)
         } else if self.shard.is_behind() {
-            BEHIND_RETRY
+            Some(BEHIND_RETRY)
         } else {
             self.report.sleeps += 1;
-            Duration::from_millis(TIMER_TICK_MS)
+            self.shard.next_flush_ms().map(|ms| Duration::from_millis(ms.max(1)))
         };
         let waited = self.ring.wait(at_most);
         self.inbox.wake_up();
@@ -338,5 +341,6 @@ impl Driver {
         if let Err(GlommioError::WouldBlock(ResourceType::Channel(report))) = self.reports.try_send(report) {
             self.shard.put_back_viewer_counts(report.viewers);
         }
+        self.reported = true;
     }
 }

@@ -17,9 +17,14 @@ pub const RECEIVE_BUFFER_BYTES: usize = 4_096;
 pub const SHARD_QUEUE_MAX: usize = 8_192;
 /// Messages that a shard takes from its queue in one turn, so that its sockets get theirs.
 pub const QUEUE_BUDGET: usize = 4_096;
-/// Turns in a row that a shard gives to subscribers who are catching up before it takes new
-/// messages all the same: as many as a channel's log has pieces.
-pub const CATCH_UP_TURNS_MAX: u32 = 16;
+/// How long a shard takes no new messages for the sake of subscribers who keep up and have not been
+/// sent what there is yet.
+pub const CATCH_UP_MAX: Duration = Duration::from_millis(250);
+/// Arrivals (connections, bytes) that a shard works off in one turn: a burst of handshakes leaves
+/// room for everybody else's messages.
+pub const COMPLETIONS_PER_TURN: usize = 256;
+/// Sends that a shard begins in one turn, before it looks at what has come meanwhile.
+pub const SENDS_PER_TURN: usize = 512;
 /// Connections that wait to be accepted, as `listen` is told; the kernel's somaxconn bounds it.
 pub const LISTEN_BACKLOG: i32 = 4_096;
 /// How soon a shard tries again when a queue was full.
@@ -28,8 +33,6 @@ pub const BEHIND_RETRY: Duration = Duration::from_millis(1);
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(128);
 /// How often a shard reports what it carries.
 pub const REPORT_EVERY: Duration = Duration::from_millis(HEARTBEAT_MS);
-/// How long the driver keeps glommio's other tasks waiting under load.
-pub const YIELD_EVERY: Duration = Duration::from_millis(1);
 /// glommio's preempt timer: so long that it never fires. With a short one glommio 0.9.0 falls
 /// asleep over runnable tasks: if the timer has fired before `run_task_queues` looks at its queues
 /// (the thread was descheduled for as long), that returns "nothing ran", and the executor parks.

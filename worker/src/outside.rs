@@ -20,7 +20,6 @@ pub(crate) struct Socket {
     pub(crate) key: Key,
     pub(crate) descriptor: OwnedFd,
     pub(crate) receiving: bool,
-    pub(crate) sending: bool,
     pub(crate) awaiting_room: bool,
     /// Nothing more will come.
     pub(crate) ended: bool,
@@ -30,7 +29,7 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn is_free(&self) -> bool {
-        !self.receiving && !self.sending && !self.awaiting_room
+        !self.receiving && !self.awaiting_room
     }
 }
 

@@ -89,6 +89,17 @@ impl Inbox for ShardSender {
     fn deliver(&self, event: Event) -> bool {
         self.put(ToShard::Broker(event))
     }
+
+    fn offer(&self, event: Event) -> Result<bool, Event> {
+        match self.queue.try_send(ToShard::Broker(event)) {
+            Ok(()) => {
+                self.ring_bell();
+                Ok(true)
+            }
+            Err(TrySendError::Full(ToShard::Broker(event))) => Err(event),
+            Err(_) => Ok(false),
+        }
+    }
 }
 
 impl ShardReceiver {

@@ -1,17 +1,21 @@
 //! All of io_uring, and all unsafe code of the product, behind a small safe surface: accept,
 //! receive, send, wait for room, be woken, wait.
 //!
-//! One ring a shard, used by one thread. Multishot accept and multishot receive into one shared
-//! ring of buffers; sends never wait in the kernel (`MSG_DONTWAIT`), so that a slow reader keeps
-//! no memory busy but its own; submissions go in batches. Must not know what the bytes mean.
+//! One ring a shard, used by one thread. Multishot accept, and multishot receive into one shared
+//! ring of buffers. A batch of sends and the wait for what comes next are one system call: sends are
+//! carried out as they are submitted and never wait in the kernel (`MSG_DONTWAIT`); one that was
+//! taken whole completes without a word (`IOSQE_CQE_SKIP_SUCCESS`; `MSG_WAITALL` makes a short one a
+//! failure). Must not know what the bytes mean.
 #![allow(unsafe_code, reason = "the kernel reads and writes memory by address; argued at each block")]
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use chatup_core::limits::TIMER_TICK_MS;
 use chatup_core::shard::Outgoing;
 use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
@@ -21,6 +25,8 @@ use crate::limits::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, RING_COMPLETIONS, RIN
 /// The only group of provided buffers of a ring.
 const BUFFER_GROUP: u16 = 0;
 const PAGE_BYTES: usize = 4_096;
+/// `IORING_ENTER_GETEVENTS`: what has come is worked on now.
+const GET_EVENTS: u32 = 1;
 /// How long a ring that is dropped waits for its operations to end.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -35,8 +41,6 @@ pub(crate) enum Completion {
     Received(u64, Received),
     /// Receiving has ended: nothing more will come, or there was no buffer (begin it again).
     ReceiveEnded(u64, ReceiveEnd),
-    /// A send has ended; `WouldBlock` counts as nothing sent.
-    Sent(u64, io::Result<usize>),
     /// A full socket has room again (or has failed, which the next send will tell).
     Writable(u64),
     /// The bell has been rung.
@@ -72,7 +76,11 @@ enum Kind {
     Writable,
     Bell,
     Cancel,
+    Tick,
 }
+
+/// A send that was not taken whole: its number, and how much was taken or why it failed.
+pub(crate) type Unsent = (u32, io::Result<usize>);
 
 fn user_data(kind: Kind, key: u64) -> u64 {
     ((kind as u64) << 56) | key
@@ -84,7 +92,12 @@ pub(crate) struct Ring {
     buffers: Buffers,
     /// Where the kernel writes the bell's counter; on the heap, so that its address stays.
     bell_count: Box<u64>,
-    completed: Vec<Completion>,
+    completed: VecDeque<Completion>,
+    unsent: Vec<Unsent>,
+    /// How long a shard sleeps at the most: its timers want to be looked at.
+    tick: Box<Timespec>,
+    /// One is under way.
+    ticking: bool,
 }
 
 impl Ring {
@@ -102,7 +115,15 @@ impl Ring {
             .setup_taskrun_flag()
             .build(RING_SUBMISSIONS)?;
         let buffers = Buffers::new(&ring)?;
-        Ok(Ring { ring, buffers, bell_count: Box::new(0), completed: Vec::new() })
+        Ok(Ring {
+            ring,
+            buffers,
+            bell_count: Box::new(0),
+            completed: VecDeque::new(),
+            unsent: Vec::new(),
+            tick: Box::new(Timespec::from(Duration::from_millis(TIMER_TICK_MS))),
+            ticking: false,
+        })
     }
 
     /// Accepts connections until it ends.
@@ -124,13 +145,15 @@ impl Ring {
         self.push(&entry.user_data(user_data(Kind::Receive, key)));
     }
 
-    /// Sends what the socket takes at once. The bytes must stay until the completion.
-    pub(crate) fn send(&mut self, key: u64, socket: BorrowedFd<'_>, outgoing: Outgoing) {
+    /// Sends what the socket takes at once, with the next [`Ring::wait`]. The bytes must stay until
+    /// that returns; what was not taken whole is in [`Ring::take_unsent`] then.
+    pub(crate) fn send(&mut self, flight: u32, socket: BorrowedFd<'_>, outgoing: Outgoing) {
         let len = u32::try_from(outgoing.len).unwrap_or(u32::MAX);
         let entry = opcode::Send::new(Fd(socket.as_raw_fd()), outgoing.address, len)
-            .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
-            .build();
-        self.push(&entry.user_data(user_data(Kind::Send, key)));
+            .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+            .build()
+            .flags(squeue::Flags::SKIP_SUCCESS);
+        self.push(&entry.user_data(user_data(Kind::Send, flight.into())));
     }
 
     /// Tells when a full socket has room again.
@@ -149,10 +172,11 @@ impl Ring {
 
     fn push(&mut self, entry: &squeue::Entry) {
         loop {
-            // SAFETY: every address in an entry stays valid until its completion. `Send` entries
-            // point into an `Outgoing`, which core holds, unmoved and unchanged, until the caller
-            // reports the completion (`Shard::sent`) or releases the connection, which it does only
-            // after the completion. The bell's counter is boxed and lives as long as the ring.
+            // SAFETY: every address in an entry stays valid until the kernel is done with it. `Send`
+            // entries point into an `Outgoing`, which core holds, unmoved and unchanged, until
+            // `Shard::settle`; the caller calls that only behind `Ring::wait`, which returns when the
+            // kernel has taken every entry, and a send that may not wait is over when it is taken.
+            // The tick and the bell's counter are boxed and live as long as the ring.
             // `Drop` ends all operations before any of this memory goes. Descriptors are kept open
             // by the caller until everything of theirs has completed.
             if unsafe { self.ring.submission().push(entry) }.is_ok() {
@@ -165,38 +189,79 @@ impl Ring {
         }
     }
 
-    /// Hands all submissions to the kernel and waits until something completes, at most so long.
+    /// Hands all submissions to the kernel, and waits for something to complete: at most so long, or
+    /// until the next tick.
     ///
     /// # Errors
     /// The ring is unusable.
-    pub(crate) fn wait(&mut self, at_most: Duration) -> io::Result<()> {
-        let timeout = Timespec::from(at_most);
-        let arguments = SubmitArgs::new().timespec(&timeout);
-        let ready = usize::from(self.completed.is_empty());
-        match self.ring.submitter().submit_with_args(ready, &arguments) {
-            Ok(_) => {}
-            Err(error) => match error.raw_os_error() {
-                // Time is up; a signal; completions must be taken first.
-                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => {}
-                _ => return Err(error),
-            },
+    pub(crate) fn wait(&mut self, at_most: Option<Duration>) -> io::Result<()> {
+        if !std::mem::replace(&mut self.ticking, true) {
+            let entry = opcode::Timeout::new(&raw const *self.tick).build();
+            self.push(&entry.user_data(user_data(Kind::Tick, 0)));
         }
-        self.gather();
-        Ok(())
+        loop {
+            let nothing_yet = self.completed.is_empty() && self.unsent.is_empty();
+            let entered = match at_most {
+                Some(at_most) if nothing_yet && at_most > Duration::ZERO => {
+                    let timeout = Timespec::from(at_most);
+                    self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout))
+                }
+                None if nothing_yet => self.enter(1),
+                _ => self.enter(0),
+            };
+            if let Err(error) = entered {
+                match error.raw_os_error() {
+                    // Time is up; a signal; completions must be taken first.
+                    Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => {}
+                    _ => return Err(error),
+                }
+            }
+            self.gather();
+            if self.ring.submission().is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn enter(&mut self, completions_min: u32) -> io::Result<usize> {
+        let submissions = u32::try_from(self.ring.submission().len()).unwrap_or(u32::MAX);
+        let submitter = self.ring.submitter();
+        // SAFETY: no argument but numbers; the entries are argued about where they are pushed.
+        unsafe { submitter.enter::<libc::sigset_t>(submissions, completions_min, GET_EVENTS, None) }
     }
 
     /// Moves what has completed out of the kernel's queue.
     fn gather(&mut self) {
         for entry in self.ring.completion() {
-            if let Some(completion) = completion(&entry) {
-                self.completed.push(completion);
+            if entry.user_data() >> 56 == Kind::Send as u64 {
+                let flight = u32::try_from(entry.user_data() & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+                let taken = match entry.result() {
+                    bytes if bytes >= 0 => Ok(usize::try_from(bytes).unwrap_or(0)),
+                    error if error == -libc::EAGAIN => Ok(0),
+                    error => Err(io::Error::from_raw_os_error(-error)),
+                };
+                self.unsent.push((flight, taken));
+            } else if entry.user_data() >> 56 == Kind::Tick as u64 {
+                self.ticking = false;
+            } else if let Some(completion) = completion(&entry) {
+                self.completed.push_back(completion);
             }
         }
     }
 
-    /// What has completed since the last call; give the vector back by passing it here again.
-    pub(crate) fn take_completed(&mut self, empty: Vec<Completion>) -> Vec<Completion> {
-        std::mem::replace(&mut self.completed, empty)
+    /// What has completed, the oldest first, sends aside.
+    pub(crate) fn take_completed(&mut self) -> Option<Completion> {
+        self.completed.pop_front()
+    }
+
+    /// Whether something has completed that has not been taken.
+    pub(crate) fn has_completed(&self) -> bool {
+        !self.completed.is_empty()
+    }
+
+    /// The sends of the batch that [`Ring::wait`] has handed over which were not taken whole.
+    pub(crate) fn take_unsent(&mut self) -> Vec<Unsent> {
+        std::mem::take(&mut self.unsent)
     }
 
     /// The bytes that came.
@@ -251,13 +316,6 @@ fn completion(entry: &cqueue::Entry) -> Option<Completion> {
             (Ok(_), _) => Completion::ReceiveEnded(key, ReceiveEnd::Ended),
             (Err(_), _) => Completion::ReceiveEnded(key, ReceiveEnd::Failed),
         }),
-        kind if kind == Kind::Send as u64 => Some(Completion::Sent(
-            key,
-            match result {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-                other => other,
-            },
-        )),
         kind if kind == Kind::Writable as u64 => Some(Completion::Writable(key)),
         kind if kind == Kind::Bell as u64 => Some(Completion::Woken),
         _ => None,

@@ -42,6 +42,8 @@ pub struct Settings {
     pub anonymous_subscribe: bool,
     /// What happens to slow subscribers.
     pub slow_subscribers: SlowSubscriberPolicy,
+    /// How long a room's messages are gathered before they are sent, in milliseconds.
+    pub flush_interval_ms: u64,
     /// Who may read `/stats`.
     pub stats_from: StatsFrom,
     /// Descriptors that the rest of the process needs.

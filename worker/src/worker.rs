@@ -166,6 +166,7 @@ impl Worker {
                 },
                 origins: settings.origins.clone(),
                 slow_subscribers: settings.slow_subscribers,
+                flush_interval_ms: settings.flush_interval_ms,
             },
             broker: broker.connect(Box::new(self.senders[usize::from(number)].clone()))?,
             senders: self.senders.clone(),

@@ -70,6 +70,7 @@ impl Rig {
             },
             origins: Origins::loopback(),
             slow_subscribers: SlowSubscriberPolicy::Tell,
+            flush_interval_ms: 0,
         });
         let mut rig = Rig { shard, world: World::default(), now_ms: 0, input: Vec::new() };
         rig.set_time(0);
@@ -90,11 +91,11 @@ impl Rig {
     /// The end of a turn, and its sends.
     fn turn(&mut self) {
         self.shard.end_turn(&mut self.world);
-        while let Some(key) = self.shard.take_ready() {
-            if let Some(outgoing) = self.shard.begin_send(key, &mut self.world) {
-                let outgoing = black_box(outgoing);
-                self.shard.sent(key, outgoing.len, &mut self.world);
+        while self.shard.has_ready() {
+            while let Some(begun) = self.shard.next_send(&mut self.world) {
+                black_box(begun);
             }
+            self.shard.settle();
         }
     }
 

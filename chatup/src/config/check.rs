@@ -15,6 +15,8 @@ use super::{Role, url};
 pub const SHARDS_MAX: u16 = 1_024;
 /// Largest number of a core: Linux has at most 8,192.
 pub const CORE_NUMBER_MAX: u16 = 8_191;
+/// Longest flush window of a room, in milliseconds.
+pub const FLUSH_INTERVAL_MS_MAX: u32 = 10_000;
 /// Most messages of history that are served for a room.
 pub const HISTORY_SIZE_MAX: u32 = 10_000;
 /// Longest that history is kept, in seconds: ten years.
@@ -82,6 +84,12 @@ impl Worker {
                 "an address that clients can reach, unless worker.announce_url says where they find this worker",
             ),
             ("worker.shards", self.shards.to_string(), self.shards <= SHARDS_MAX, "0 to 1024"),
+            (
+                "worker.flush_interval_ms",
+                self.flush_interval_ms.to_string(),
+                self.flush_interval_ms <= FLUSH_INTERVAL_MS_MAX,
+                "0 to 10000",
+            ),
             (
                 "worker.cores",
                 cores_text.clone(),

@@ -53,6 +53,9 @@ pub struct Worker {
     /// What becomes of a subscriber that falls so far behind that messages are lost to it:
     /// "tell" tells it of the gap, "close" closes its connection, so that it comes back and resumes.
     pub slow_subscriber: SlowSubscriber,
+    /// How long a room's messages are gathered before they are sent, in milliseconds, 0 to 10000: fewer
+    /// and larger sends, for so much more latency (ChatUp's `msgBufferDelay`).
+    pub flush_interval_ms: u32,
     /// Who may read this worker's figures: "loopback" (this machine), "anyone" or "nobody".
     pub stats_from: StatsFrom,
 }
@@ -68,6 +71,7 @@ impl Default for Worker {
             origins: Vec::new(),
             anonymous_subscribe: true,
             slow_subscriber: SlowSubscriber::Tell,
+            flush_interval_ms: 0,
             stats_from: StatsFrom::Loopback,
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::exchange::{Answer, Event, MemberKey, Operation, Publish, Ticket};
 use crate::http_head::{self, Head};
+use crate::limits::{CLOSE_PIECE_BYTES, CLOSE_PIECES_MAX};
 use crate::message::{self, Body};
 use crate::names::{IdempotencyKey, RoomName, UserName};
 use crate::position::MessageId;
@@ -12,7 +13,7 @@ use crate::refusal::{BanTtl, Refusal, Refused};
 use crate::session::Outcome;
 use crate::websocket::{self, CLOSE_NORMAL, Incoming, Step};
 
-use super::connection::{Out, PendingJoin, Phase};
+use super::connection::{PendingJoin, Phase};
 use super::slab::Key;
 use super::{Outside, Shard};
 
@@ -56,6 +57,14 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.heard = self.ticks;
         connection.pinged = false;
+        if let Phase::Closing { pieces, .. } = &mut connection.phase
+            && bytes.len() >= CLOSE_PIECE_BYTES
+        {
+            *pieces += 1;
+            if *pieces == CLOSE_PIECES_MAX {
+                return self.kill(key, outside);
+            }
+        }
         let Some(mut kept) = connection.input.take() else {
             let used = self.process(key, bytes, outside);
             if let Some(connection) = self.connections.get_mut(key)
@@ -82,11 +91,11 @@ impl Shard {
             let Some(connection) = self.connections.get(key) else { return bytes.len() };
             let more = match connection.phase {
                 Phase::Head => self.process_head(key, &bytes[used..], outside),
-                Phase::Open | Phase::Closing { hang_up: false } => {
+                Phase::Open | Phase::Closing { hang_up: false, .. } => {
                     self.process_frame(key, &mut bytes[used..], outside)
                 }
                 // What comes after the last word is not heard.
-                Phase::Dead | Phase::Closing { hang_up: true } => return bytes.len(),
+                Phase::Dead | Phase::Closing { hang_up: true, .. } => return bytes.len(),
             };
             match more {
                 0 => break,
@@ -161,16 +170,15 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(key) else { return };
         if connection.phase == Phase::Open {
             websocket::close_frame(code.unwrap_or(CLOSE_NORMAL), "", connection.control());
-            connection.phase = Phase::Closing { hang_up: true };
+            connection.phase = Phase::HANGING_UP;
             connection.since = self.ticks;
             self.forget(key, outside);
             self.make_ready(key);
             self.schedule(key);
         } else {
             // Both have said it: what waits, our close frame perhaps, goes before the end.
-            connection.phase = Phase::Closing { hang_up: true };
-            let waits = connection.control.is_some() || !matches!(connection.out, Out::Idle);
-            if waits { self.make_ready(key) } else { self.kill(key, outside) }
+            connection.phase = Phase::HANGING_UP;
+            if connection.has_unsent() { self.make_ready(key) } else { self.kill(key, outside) }
         }
     }
 

@@ -16,6 +16,7 @@ use crate::refusal::{Refusal, Refused};
 use crate::room_log::{FrameRun, RoomLog};
 
 use super::calls::open_ticket;
+use super::fanout::Pass;
 use super::slab::Key;
 use super::{Outside, Shard};
 
@@ -70,6 +71,9 @@ pub(super) struct Channel {
     syncing: bool,
     pub(super) attached: Vec<AttachedShard>,
     pub(super) dirty: bool,
+    pub(super) pass: Pass,
+    /// Its flush window is open.
+    pub(super) flushing: bool,
     /// Messages that have come since the end of the last turn.
     pub(super) fresh: usize,
     /// In the list of those that nobody uses, which will be closed.
@@ -104,6 +108,8 @@ impl Shard {
             syncing: false,
             attached: Vec::new(),
             dirty: false,
+            pass: Pass::default(),
+            flushing: false,
             fresh: 0,
             lingering: false,
             count_changed: false,
@@ -255,6 +261,7 @@ impl Shard {
         let lost = channel.log.as_ref().is_some_and(|old| old.head().epoch != epoch);
         let first = log.back(u32::MAX);
         channel.log = Some(log);
+        channel.pass.restart(head.offset);
         for attached in &mut channel.attached {
             attached.cursor = None;
         }
@@ -268,6 +275,7 @@ impl Shard {
         for key in waiters.unwrap_or_default() {
             self.channel_arrived(key, index, outside);
         }
+        self.begin_pass(index);
         self.mark_dirty(index);
         self.linger_if_unused(index);
     }
@@ -288,7 +296,6 @@ impl Shard {
             return;
         };
         one.cursor = first;
-        connection.disown_flight(channel);
         let notice = Notice::Reset { channel: name, position: head, next: first.next() };
         protocol::notice(&notice, connection.control());
         self.control_added(key, outside);
@@ -342,12 +349,18 @@ impl Shard {
     pub(super) fn remove_subscriber(&mut self, channel: u32, slot: u32) {
         let Some(entry) = self.channels.at_mut(channel) else { return };
         entry.subscribers.swap_remove(slot as usize);
+        let under_way = entry.pass.is_under_way();
         // Whoever was last in the list has taken the place.
-        if let Some(moved) =
-            entry.subscribers.get(slot as usize).and_then(|place| self.connections.at_mut(*place))
+        let moved = entry.subscribers.get(slot as usize).and_then(|place| self.connections.key_at(*place));
+        if let Some(key) = moved
+            && let Some(moved) = self.connections.get_mut(key)
             && let Some(subscription) = moved.subscriptions.iter_mut().find(|one| one.channel == channel)
         {
             subscription.slot = slot;
+            if under_way {
+                // The pass may have been at this place already.
+                self.make_ready(key);
+            }
         }
         self.counters.subscriptions -= 1;
         self.count_changed(channel);

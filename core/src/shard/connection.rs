@@ -5,7 +5,6 @@ use smallvec::SmallVec;
 
 use crate::names::RoomName;
 use crate::position::{Offset, Position};
-use crate::room_log::WireSlice;
 use crate::session::Session;
 use crate::websocket::FrameReader;
 
@@ -33,24 +32,27 @@ pub(super) enum Phase {
     Closing {
         /// Whether to hang up as soon as all is sent, or to wait for the other's close.
         hang_up: bool,
+        /// Large pieces that have come since, of [`crate::limits::CLOSE_PIECES_MAX`].
+        pieces: u8,
     },
     /// Given up; waits for the caller to let go of it.
     Dead,
 }
 
-/// What is on its way out. At most one send of a connection is in flight.
+impl Phase {
+    /// All that has to be said has been said, or waits to be sent.
+    pub(super) const HANGING_UP: Phase = Phase::Closing { hang_up: true, pieces: 0 };
+
+    pub(super) fn is_hanging_up(self) -> bool {
+        matches!(self, Phase::Closing { hang_up: true, .. })
+    }
+}
+
+/// Bytes that go before anything else, from this one on: the rest of a cut frame, or of answers.
 #[derive(Debug)]
-pub(super) enum Out {
-    /// Nothing.
-    Idle,
-    /// Bytes that must go before anything else, from this one on: the rest of a cut frame.
-    Rest(Box<[u8]>, u32),
-    /// Bytes of this connection alone are in flight, from this one on.
-    Bytes(Box<[u8]>, u32),
-    /// Messages are in flight; the channel whose cursor they move, and the last among them.
-    Log(WireSlice, Option<u32>, Offset),
-    /// The socket is full; these bytes go first when it no longer is.
-    Blocked(Box<[u8]>, u32),
+pub(super) struct Rest {
+    pub(super) bytes: Vec<u8>,
+    pub(super) from: usize,
 }
 
 /// A `subscribe` that waits for channels to open.
@@ -94,11 +96,15 @@ pub(super) struct Talk {
 #[allow(clippy::box_collection, reason = "an idle connection pays 8 bytes for each instead of 24")]
 pub(super) struct Connection {
     pub(super) phase: Phase,
-    pub(super) out: Out,
-    /// In the shard's list of connections that may have something to send.
+    /// In one of the shard's lists of connections that may have something to send.
     pub(super) queued: bool,
+    /// Its socket is full.
+    pub(super) blocked: bool,
     /// A ping waits for any sign of life.
     pub(super) pinged: bool,
+    /// The batch of sends that its last one belongs to: at most one of a batch is its.
+    pub(super) batch: u32,
+    pub(super) rest: Option<Box<Rest>>,
     /// Answers, pongs and notices.
     pub(super) control: Option<Box<Vec<u8>>>,
     /// The beginning of a head or frame.
@@ -115,12 +121,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(now: Ticks) -> Connection {
+    pub(super) fn new(now: Ticks, batch: u32) -> Connection {
         Connection {
             phase: Phase::Head,
-            out: Out::Idle,
             queued: false,
+            blocked: false,
             pinged: false,
+            batch,
+            rest: None,
             control: None,
             input: None,
             reader: FrameReader::default(),
@@ -158,18 +166,9 @@ impl Connection {
         self.channels() == 0 && self.talk.as_deref().is_none_or(|talk| talk.session.room().is_none())
     }
 
-    pub(super) fn is_blocked(&self) -> bool {
-        matches!(self.out, Out::Blocked(..))
-    }
-
-    /// What is in flight of a channel moves no cursor any more: the subscription has ended, or
-    /// counts anew. The next one to that channel would skip what it has been promised.
-    pub(super) fn disown_flight(&mut self, channel: u32) {
-        if let Out::Log(_, of, _) = &mut self.out
-            && *of == Some(channel)
-        {
-            *of = None;
-        }
+    /// Something of it waits to be sent, messages aside.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.control.is_some() || self.rest.is_some() || self.blocked
     }
 
     /// Forgets what is not worth keeping.
@@ -187,6 +186,6 @@ mod tests {
     /// A figure of the capacity plan: what every connection costs before it does anything.
     #[test]
     fn an_idle_connection_stays_small() {
-        assert!(size_of::<Connection>() <= 152, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 128, "{} bytes", size_of::<Connection>());
     }
 }

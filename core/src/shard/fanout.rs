@@ -1,15 +1,78 @@
-//! The end of a turn: what has come for a channel goes to the shards that keep a copy of it, and
-//! its subscribers are woken, once each.
+//! The end of a turn: what has come for a channel goes to the shards that keep a copy of it, and in
+//! a pass over its subscribers to them.
 
 use std::sync::Arc;
 
-use crate::limits::HANDOVER_MESSAGES_MAX;
+use crate::limits::{FANOUT_QUANTUM_SENDS, HANDOVER_MESSAGES_MAX};
 use crate::position::Offset;
 use crate::room_log::{FrameRun, RoomLog};
 
 use super::channels::ShardMessage;
-use super::connection::Out;
+use super::sending::Begun;
 use super::{Outside, Shard};
+
+/// Whose turn it is to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Connections with something of their own.
+    Ready,
+    /// A channel with something new.
+    Pass(u32),
+}
+
+/// How far a channel's subscribers have been sent what is new.
+#[derive(Debug, Default)]
+pub(super) struct Pass {
+    /// The place in the list of subscribers that is next.
+    at: u32,
+    /// How many are still to be looked at, from there on and round.
+    left: u32,
+    /// How many have been looked at in this lap.
+    lap: u32,
+    /// Whoever takes all it is given has been sent everything up to here.
+    lap_from: Offset,
+    /// And will have been up to here at the end of this lap.
+    lap_head: Offset,
+    /// So much has come meanwhile that the log could lose it.
+    pub(super) crowded: bool,
+}
+
+impl Pass {
+    /// The next subscriber.
+    pub(super) fn step(&mut self, subscribers: &[u32]) -> Option<u32> {
+        self.left = self.left.checked_sub(1)?;
+        let place = subscribers.get(self.at as usize).or_else(|| {
+            self.at = 0;
+            subscribers.first()
+        })?;
+        self.at += 1;
+        Some(*place)
+    }
+
+    /// Counts a step; returns whether that was a lap.
+    pub(super) fn lap(&mut self, subscribers: usize, head: Offset) -> bool {
+        self.lap += 1;
+        let whole = self.lap as usize >= subscribers;
+        if whole {
+            (self.lap, self.lap_from, self.lap_head) = (0, self.lap_head, head);
+        }
+        whole
+    }
+
+    /// Everybody has everything up to here.
+    pub(super) fn caught_up(&mut self, head: Offset) {
+        (self.left, self.lap, self.lap_from, self.lap_head) = (0, 0, head, head);
+    }
+
+    /// The log is another: offsets of the one before say nothing.
+    pub(super) fn restart(&mut self, head: Offset) {
+        (self.lap, self.lap_from, self.lap_head) = (0, head, head);
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.left > 0
+    }
+}
 
 impl Shard {
     /// Messages have come for a channel.
@@ -18,6 +81,13 @@ impl Shard {
             channel.fresh += messages;
             let capacity = channel.log.as_ref().map_or(usize::MAX, RoomLog::capacity);
             self.turn_is_full |= channel.fresh >= run_max(capacity);
+            let head = channel.log.as_ref().map_or(Offset::START, RoomLog::head_offset);
+            let pass = &mut channel.pass;
+            let unsent = head.0.saturating_sub(pass.lap_from.0);
+            if pass.left > 0 && !pass.crowded && unsent >= capacity as u64 / 2 {
+                pass.crowded = true;
+                self.crowded += 1;
+            }
         }
         self.mark_dirty(index);
     }
@@ -38,8 +108,8 @@ impl Shard {
         }
     }
 
-    /// Ends a turn: wakes the subscribers of every channel with something new, once each, and
-    /// hands other shards what they lack.
+    /// Ends a turn: hands other shards what they lack of every channel with something new, and
+    /// begins to pass it on to its subscribers here, at once or when its flush window ends.
     pub fn end_turn(&mut self, outside: &mut impl Outside) {
         self.flush_backlogs(outside);
         self.turn_is_full = false;
@@ -50,17 +120,123 @@ impl Shard {
                 channel.fresh = 0;
             }
             self.hand_over(index, outside);
-            let Some(channel) = self.channels.at(index) else { continue };
-            for place in &channel.subscribers {
-                if let Some(connection) = self.connections.at_mut(*place)
-                    && !connection.queued
-                    && matches!(connection.out, Out::Idle)
-                {
-                    connection.queued = true;
-                    self.ready.push_back(*place);
-                }
+            self.flush_or_wait(index);
+        }
+        while let Some((due_ms, key)) = self.flushing.front().copied() {
+            if due_ms > self.now.mono_ms {
+                break;
+            }
+            self.flushing.pop_front();
+            if let Some(channel) = self.channels.get_mut(key) {
+                channel.flushing = false;
+                self.begin_pass(key.index);
             }
         }
+    }
+
+    fn flush_or_wait(&mut self, index: u32) {
+        let (interval_ms, now_ms) = (self.flush_interval_ms, self.now.mono_ms);
+        let Some(key) = self.channels.key_at(index) else { return };
+        let Some(channel) = self.channels.get_mut(key) else { return };
+        let Some(log) = &channel.log else { return };
+        let waiting = log.head_offset().0.saturating_sub(channel.pass.lap_head.0);
+        // A window never holds so much back that it could fall out of the log.
+        if waiting == 0 {
+            return;
+        }
+        if interval_ms == 0 || waiting >= run_max(log.capacity()) as u64 {
+            self.begin_pass(index);
+        } else if !channel.flushing {
+            channel.flushing = true;
+            self.flushing.push_back((now_ms + interval_ms, key));
+        }
+    }
+
+    /// Milliseconds until the next flush window ends, if one is open.
+    #[must_use]
+    pub fn next_flush_ms(&self) -> Option<u64> {
+        self.flushing.front().map(|(due_ms, _)| due_ms.saturating_sub(self.now.mono_ms))
+    }
+
+    /// Everybody is to be sent what is new. A pass under way goes on from where it is, once round.
+    pub(super) fn begin_pass(&mut self, index: u32) {
+        let Some(channel) = self.channels.at_mut(index) else { return };
+        let Some(log) = &channel.log else { return };
+        let everybody = u32::try_from(channel.subscribers.len()).unwrap_or(u32::MAX);
+        let pass = &mut channel.pass;
+        if everybody == 0 {
+            pass.caught_up(log.head_offset());
+            return;
+        }
+        if pass.left == 0 {
+            (pass.lap, pass.lap_head) = (0, log.head_offset());
+            self.sources.push_back(Source::Pass(index));
+        }
+        pass.left = everybody;
+    }
+
+    /// Begins the next send, if there is one. It counts as taken whole unless
+    /// [`Shard::taken_short`] says otherwise; that and [`Shard::settle`] come before anything else.
+    ///
+    /// The channels with something new and the connections with something of their own take turns,
+    /// a few sends each: nobody waits behind a room however large.
+    pub fn next_send(&mut self, outside: &mut impl Outside) -> Option<Begun> {
+        loop {
+            let source = *self.sources.front()?;
+            if self.credit == 0 {
+                self.sources.rotate_left(1);
+                self.credit = FANOUT_QUANTUM_SENDS;
+                continue;
+            }
+            self.credit -= 1;
+            let (begun, more) = match source {
+                Source::Ready => match self.ready.pop_front() {
+                    Some(index) => (self.begin_send(index, outside), true),
+                    None => (None, false),
+                },
+                Source::Pass(index) => (self.begin_of_pass(index), self.goes_on(index)),
+            };
+            if !more {
+                self.sources.pop_front();
+                self.credit = FANOUT_QUANTUM_SENDS;
+                self.ready_listed &= source != Source::Ready;
+            }
+            if begun.is_some() {
+                return begun;
+            }
+        }
+    }
+
+    /// Whether a channel's pass goes on; notes its end.
+    fn goes_on(&mut self, index: u32) -> bool {
+        let Some(channel) = self.channels.at_mut(index) else { return false };
+        if channel.pass.left > 0 && channel.log.is_some() {
+            return true;
+        }
+        let head = channel.log.as_ref().map_or(Offset::START, RoomLog::head_offset);
+        self.crowded -= usize::from(std::mem::take(&mut channel.pass.crowded));
+        channel.pass.caught_up(head);
+        false
+    }
+
+    pub(super) fn push_ready(&mut self, index: u32) {
+        self.ready.push_back(index);
+        if !std::mem::replace(&mut self.ready_listed, true) {
+            self.sources.push_back(Source::Ready);
+        }
+    }
+
+    /// Whether there is more to be sent, or to be settled first.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        !self.sources.is_empty() || !self.again.is_empty()
+    }
+
+    /// Whether subscribers that take all they are given are so far behind that more messages could
+    /// push theirs out of the log.
+    #[must_use]
+    pub fn is_catching_up(&self) -> bool {
+        self.catching_up || self.crowded > 0
     }
 
     pub(super) fn hand_over(&mut self, index: u32, outside: &mut impl Outside) {

@@ -4,7 +4,7 @@ use crate::http_head;
 use crate::refusal::Refusal;
 use crate::websocket;
 
-use super::connection::{Connection, Out, Phase};
+use super::connection::{Connection, Phase};
 use super::slab::Key;
 use super::{Outside, Shard};
 
@@ -21,7 +21,7 @@ impl Shard {
             self.counters.refused += 1;
             return Err(http_head::refusal_answer(Refusal::TooManyConnections));
         }
-        let key = self.connections.insert(Connection::new(self.ticks));
+        let key = self.connections.insert(Connection::new(self.ticks, self.batch.wrapping_sub(1)));
         self.schedule(key);
         Ok(key)
     }
@@ -30,8 +30,8 @@ impl Shard {
     /// answer; a WebSocket that ends without a close has ended.
     pub fn input_ended(&mut self, key: Key, outside: &mut impl Outside) {
         let Some(connection) = self.connections.get(key) else { return };
-        let answering = connection.phase == (Phase::Closing { hang_up: true });
-        if !answering || (connection.control.is_none() && matches!(connection.out, Out::Idle)) {
+        let answering = connection.phase.is_hanging_up();
+        if !answering || !connection.has_unsent() {
             self.ended(key, outside);
         }
     }
@@ -91,7 +91,7 @@ impl Shard {
             control.clear();
         }
         websocket::close_frame(refusal.row().close.unwrap_or(websocket::CLOSE_NORMAL), &reason, control);
-        connection.phase = Phase::Closing { hang_up: false };
+        connection.phase = Phase::Closing { hang_up: false, pieces: 0 };
         connection.since = now;
         self.make_ready(key);
         self.schedule(key);
@@ -101,7 +101,7 @@ impl Shard {
     pub(super) fn last_words(&mut self, key: Key, answer: &[u8]) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.control().extend_from_slice(answer);
-        connection.phase = Phase::Closing { hang_up: true };
+        connection.phase = Phase::HANGING_UP;
         connection.since = self.ticks;
         self.make_ready(key);
         self.schedule(key);

@@ -1,9 +1,10 @@
 //! All decisions of one shard, without its sockets: connections, channels, calls, timers.
 //!
 //! The caller owns the input and output: it tells the time (`set_time`) and what has happened
-//! (`accept`, `received`, `sent`, `writable`, `ended`, `broker_event`, `shard_message`, `tick`), ends each turn with `end_turn`,
-//! and carries out what is asked of it (`take_ready` and `begin_send`, `take_dead`). Everything
-//! else that must leave goes through [`Outside`].
+//! (`accept`, `received`, `writable`, `ended`, `broker_event`, `shard_message`, `tick`), ends each turn
+//! with `end_turn`, and carries out what is asked of it: sends (`next_send` for each, `taken_short` for
+//! those that were not taken whole, `settle` behind them all), and `take_dead`. Everything else that
+//! must leave goes through [`Outside`].
 
 mod calls;
 mod channels;
@@ -21,6 +22,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::exchange::{Operation, Ticket, WorkerId};
 use crate::http_head::Origins;
+use crate::limits::FANOUT_QUANTUM_SENDS;
 use crate::message::UnixMillis;
 use crate::names::{ChannelName, RoomName};
 use crate::protocol::CallReader;
@@ -29,11 +31,13 @@ use crate::room_log::LogLimits;
 use crate::session::Rules;
 
 pub use channels::{ShardMessage, beginning};
-pub use sending::{AfterSend, Outgoing};
+pub use sending::{AfterSend, Begun, Outgoing};
 pub use slab::Key;
 
 use channels::Channel;
 use connection::Connection;
+use fanout::Source;
+use sending::{Flight, Memo};
 use slab::Slab;
 use timers::{Ticks, Wheel};
 
@@ -94,6 +98,8 @@ pub struct ShardConfig {
     pub origins: Origins,
     /// What happens to slow subscribers.
     pub slow_subscribers: SlowSubscriberPolicy,
+    /// How long a room's messages are gathered before they are sent, in milliseconds.
+    pub flush_interval_ms: u64,
 }
 
 /// What a shard has done since its start, and how much it carries.
@@ -142,8 +148,23 @@ pub struct Shard {
     wheel: Wheel,
     /// Channels with something new since the last turn.
     dirty: Vec<u32>,
-    /// Connections that may have something to send.
+    /// Connections that may have something of their own to send.
     ready: VecDeque<u32>,
+    /// `sources` has [`Source::Ready`].
+    ready_listed: bool,
+    /// Who has something to send; the first sends until its credit is used up.
+    sources: VecDeque<Source>,
+    credit: u32,
+    /// The sends that are not settled, the number of their batch, and who has more to send.
+    flights: Vec<Flight>,
+    batch: u32,
+    again: Vec<u32>,
+    memo: Option<Memo>,
+    /// Channels that wait for the end of their flush window, and when that is.
+    flushing: VecDeque<(u64, Key)>,
+    flush_interval_ms: u64,
+    /// Channels whose log could lose what fast subscribers have not been sent.
+    crowded: usize,
     /// Connections of which the caller must let go.
     dead: Vec<Key>,
     /// Channels that nobody uses, and when they are closed.
@@ -195,6 +216,16 @@ impl Shard {
             wheel: Wheel::new(),
             dirty: Vec::new(),
             ready: VecDeque::new(),
+            ready_listed: false,
+            sources: VecDeque::new(),
+            credit: FANOUT_QUANTUM_SENDS,
+            flights: Vec::new(),
+            batch: 1,
+            again: Vec::new(),
+            memo: None,
+            flushing: VecDeque::new(),
+            flush_interval_ms: config.flush_interval_ms,
+            crowded: 0,
             dead: Vec::new(),
             lingering: VecDeque::new(),
             refetch: Vec::new(),
@@ -235,19 +266,6 @@ impl Shard {
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.behind
-    }
-
-    /// Whether a subscriber that takes all it is given is still being sent what there is: a turn
-    /// that brought in more first could push it out of the log.
-    #[must_use]
-    pub fn is_catching_up(&self) -> bool {
-        self.catching_up
-    }
-
-    /// Whether [`Shard::take_ready`] may have something.
-    #[must_use]
-    pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
     }
 
     /// Hands the broker something that must not be lost; keeps it if there is no room now.

@@ -166,7 +166,6 @@ impl Shard {
                 continue;
             };
             let slot = connection.subscriptions.swap_remove(index).slot;
-            connection.disown_flight(channel);
             self.remove_subscriber(channel, slot);
         }
         self.note_idle(key);

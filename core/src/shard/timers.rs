@@ -90,7 +90,7 @@ impl Shard {
                 let silence =
                     limits.ping_after_ms + if connection.pinged { limits.pong_within_ms } else { 0 };
                 let silence = connection.heard.after(silence);
-                if connection.is_blocked() {
+                if connection.blocked {
                     silence.min(connection.since.after(limits.write_stall_ms_max))
                 } else if connection.is_idle() {
                     silence.min(connection.since.after(limits.idle_ms_max))
@@ -118,8 +118,7 @@ impl Shard {
             }
             Phase::Head | Phase::Closing { .. } => {}
             Phase::Open => {
-                let stalled =
-                    connection.is_blocked() && connection.since.after(limits.write_stall_ms_max) <= now;
+                let stalled = connection.blocked && connection.since.after(limits.write_stall_ms_max) <= now;
                 let idle = connection.is_idle() && connection.since.after(limits.idle_ms_max) <= now;
                 let silent = connection.heard.after(limits.ping_after_ms) <= now;
                 let lost = connection.heard.after(limits.ping_after_ms + limits.pong_within_ms) <= now;

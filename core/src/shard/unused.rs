@@ -77,6 +77,7 @@ impl Shard {
     pub(super) fn drop_channel(&mut self, key: Key) -> Option<Channel> {
         let channel = self.channels.remove(key)?;
         self.channel_index.remove(&channel.name);
+        self.crowded -= usize::from(channel.pass.crowded);
         self.channels_owned -= usize::from(channel.name.owner(self.shards) == self.shard);
         Some(channel)
     }

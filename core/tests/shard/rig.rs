@@ -11,7 +11,7 @@ use chatup_core::names::ChannelName;
 use chatup_core::position::{Epoch, MessageId, Offset, Position};
 use chatup_core::refusal::Refusal;
 use chatup_core::shard::{
-    AfterSend, Key, Now, Outside, Shard, ShardConfig, ShardMessage, SlowSubscriberPolicy,
+    AfterSend, Begun, Key, Now, Outside, Shard, ShardConfig, ShardMessage, SlowSubscriberPolicy,
 };
 
 use crate::support::rules::{BEGIN, rules};
@@ -78,6 +78,20 @@ impl Rig {
     }
 
     pub(crate) fn with(limits: Limits, slow: SlowSubscriberPolicy, anonymous_subscribe: bool) -> Rig {
+        Rig::of(limits, slow, anonymous_subscribe, 0)
+    }
+
+    /// One that gathers a room's messages for so many milliseconds.
+    pub(crate) fn gathering(limits: Limits, flush_interval_ms: u64) -> Rig {
+        Rig::of(limits, SlowSubscriberPolicy::Tell, true, flush_interval_ms)
+    }
+
+    fn of(
+        limits: Limits,
+        slow: SlowSubscriberPolicy,
+        anonymous_subscribe: bool,
+        flush_interval_ms: u64,
+    ) -> Rig {
         let config = ShardConfig {
             shard: 0,
             shards: 1,
@@ -85,6 +99,7 @@ impl Rig {
             rules: chatup_core::session::Rules { anonymous_subscribe, ..rules(limits) },
             origins: Origins::loopback(),
             slow_subscribers: slow,
+            flush_interval_ms,
         };
         let (shard, world) = (Shard::new(config), World::default());
         let mut rig = Rig { shard, world, wires: BTreeMap::new(), now_ms: 0 };
@@ -128,6 +143,15 @@ impl Rig {
         let key = self.accept();
         let answer = self.bytes(key, wire::UPGRADE.as_bytes());
         assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        key
+    }
+
+    /// A connection that has subscribed to these channels, in JSON.
+    pub(crate) fn subscribed(&mut self, channels: &str) -> Key {
+        let key = self.open();
+        self.text(key, &format!(r#"{{"id":1,"call":"subscribe","channels":[{channels}]}}"#));
+        self.broker_opens();
+        self.given(key);
         key
     }
 
@@ -221,8 +245,13 @@ impl Rig {
 
     fn turn(&mut self) {
         self.shard.end_turn(&mut self.world);
-        while let Some(key) = self.shard.take_ready() {
-            while self.shard.begin_send(key, &mut self.world).is_some() && self.send(key) {}
+        while self.shard.has_ready() {
+            let mut begun = Vec::new();
+            begun.extend(std::iter::from_fn(|| self.shard.next_send(&mut self.world)));
+            for send in begun {
+                self.send(&send);
+            }
+            self.shard.settle();
         }
         while let Some(key) = self.shard.take_dead() {
             self.shard.release(key);
@@ -230,9 +259,9 @@ impl Rig {
         }
     }
 
-    fn send(&mut self, key: Key) -> bool {
-        let (_, wire) = self.wires.get_mut(&key.packed()).unwrap();
-        let bytes = self.shard.in_flight(key, <[u8]>::to_vec).unwrap();
+    fn send(&mut self, send: &Begun) {
+        let (_, wire) = self.wires.get_mut(&send.key.packed()).unwrap();
+        let bytes = self.shard.in_flight(send.flight, <[u8]>::to_vec).unwrap();
         let taken = wire.room.unwrap_or(usize::MAX).min(bytes.len());
         wire.room = wire.room.map(|room| room - taken);
         wire.reader.push(&bytes[..taken]);
@@ -244,9 +273,10 @@ impl Rig {
                 FromServer::Close(code, reason) => format!("close {code} {reason}").trim_end().into(),
             });
         }
-        let after = self.shard.sent(key, taken, &mut self.world);
-        wire.blocked = after == AfterSend::WaitWritable;
-        !wire.blocked
+        if taken < bytes.len() {
+            let after = self.shard.taken_short(send.flight, taken, &mut self.world);
+            wire.blocked = after == AfterSend::WaitWritable;
+        }
     }
 }
 

@@ -1,20 +1,10 @@
 //! Clients that read too little: what is kept for them is bounded, and they are told or closed.
 
-use chatup_core::exchange::{Answer, ChannelTail, Event};
 use chatup_core::limits::{CONTROL_QUEUE_BYTES_MAX, Limits};
-use chatup_core::position::Epoch;
-use chatup_core::shard::{Key, SlowSubscriberPolicy, beginning};
+use chatup_core::shard::SlowSubscriberPolicy;
 
-use crate::rig::{EPOCH, Rig, publication};
+use crate::rig::Rig;
 use crate::support::wire::{self, PING, UPGRADE};
-
-fn subscribed(rig: &mut Rig, channels: &str) -> Key {
-    let key = rig.open();
-    rig.text(key, &format!(r#"{{"id":1,"call":"subscribe","channels":[{channels}]}}"#));
-    rig.broker_opens();
-    rig.given(key);
-    key
-}
 
 fn message(offset: u64) -> String {
     format!(r#"{{"channel":"a","offset":{offset},"messages":[{offset}]}}"#)
@@ -37,7 +27,7 @@ fn who_falls_out_of_the_log_is_told_or_closed() {
     ];
     for (policy, expected) in table {
         let mut rig = Rig::with(Limits { log_messages_max: 3, ..Limits::default() }, policy, true);
-        let (slow, fast) = (subscribed(&mut rig, r#""a""#), subscribed(&mut rig, r#""a""#));
+        let (slow, fast) = (rig.subscribed(r#""a""#), rig.subscribed(r#""a""#));
         rig.take_only(slow, 5);
         for offset in 1..=9 {
             rig.publish("a", offset, &offset.to_string());
@@ -51,7 +41,7 @@ fn who_falls_out_of_the_log_is_told_or_closed() {
 #[test]
 fn a_socket_that_takes_nothing_is_closed() {
     let mut rig = Rig::new(Limits { ping_after_ms: 1_000_000, ..Limits::default() });
-    let key = subscribed(&mut rig, r#""a""#);
+    let key = rig.subscribed(r#""a""#);
     rig.take_only(key, 5);
     rig.publish("a", 1, "1");
     rig.pass(29_900);
@@ -67,7 +57,7 @@ fn a_socket_that_takes_nothing_is_closed() {
 #[test]
 fn a_socket_that_takes_a_little_now_and_then_stays() {
     let mut rig = Rig::new(Limits { ping_after_ms: 1_000_000, ..Limits::default() });
-    let key = subscribed(&mut rig, r#""a""#);
+    let key = rig.subscribed(r#""a""#);
     rig.take_only(key, 0);
     rig.publish("a", 1, "1");
     for _ in 0..4 {
@@ -107,35 +97,4 @@ fn a_burst_behind_the_upgrade_is_answered_whole() {
     assert!(given.starts_with("HTTP/1.1 101 "));
     assert_eq!(given.matches("\npong ").count(), 600);
     assert_eq!(rig.shard.counters().slow_closed, 0);
-}
-
-/// What is in flight belongs to the subscription that sent it. One that begins anew, under a reset
-/// or after an `unsubscribe`, has a promise of its own.
-#[test]
-fn a_send_in_flight_moves_no_later_subscription() {
-    let mut rig = Rig::new(Limits::default());
-    let key = subscribed(&mut rig, r#""a""#);
-    rig.publish("a", 1, "1");
-    rig.given(key);
-    for offset in 2..=3 {
-        rig.shard.broker_event(Event::Published(publication("a", EPOCH, offset, "x")), &mut rig.world);
-    }
-    rig.shard.end_turn(&mut rig.world);
-    assert_eq!(rig.shard.take_ready(), Some(key));
-    let len = rig.shard.begin_send(key, &mut rig.world).unwrap().len;
-    // While these two are in flight, the channel loses its past and has five others.
-    let epoch = Epoch(0xF);
-    rig.shard.broker_event(Event::Published(publication("a", epoch, 5, "5")), &mut rig.world);
-    let (ticket, _) = rig.world.asked.pop_front().unwrap();
-    let messages: Vec<_> =
-        (1..=5).map(|offset| publication("a", epoch, offset, &offset.to_string())).collect();
-    let (channel, before) = (messages[0].channel.clone(), beginning(epoch));
-    let tail = Answer::Opened(ChannelTail { channel, before, messages });
-    rig.shard.broker_event(Event::Answer(ticket, tail), &mut rig.world);
-    rig.shard.sent(key, len, &mut rig.world);
-    rig.pass(0);
-    let given = rig.given(key);
-    assert!(given.starts_with(r#"{"reset":"#) && given.contains(r#""next":1}"#), "{given}");
-    let messages: Vec<String> = given.lines().skip(1).map(str::to_owned).collect();
-    assert_eq!(messages, (1..=5).map(message).collect::<Vec<_>>());
 }

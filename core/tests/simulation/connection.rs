@@ -76,8 +76,6 @@ pub(crate) struct Connection {
     /// Bytes that the socket takes before it is full.
     pub(crate) room: usize,
     pub(crate) blocked: bool,
-    /// What the shard has handed out and not been told the end of.
-    pub(crate) flight: Option<Vec<u8>>,
     /// Nobody is at the other end any more; the shard does not know.
     pub(crate) abandoned: bool,
     /// The shard has given it up.
@@ -106,7 +104,6 @@ impl Connection {
             to_server: wire::UPGRADE.into(),
             room,
             blocked: false,
-            flight: None,
             abandoned: false,
             dead: false,
             reader: ServerReader::default(),
@@ -133,6 +130,6 @@ impl Connection {
 
     /// Nothing is on its way in either direction.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.to_server.is_empty() && self.flight.is_none() && !self.blocked
+        self.to_server.is_empty() && !self.blocked
     }
 }

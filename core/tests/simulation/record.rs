@@ -16,7 +16,7 @@ macro_rules! happenings {
 }
 
 happenings! {
-    Delivered, Gap, Reset, PartialSend, SendLeftInFlight, NothingTaken,
+    Delivered, Gap, Reset, PartialSend, SendsLeft, FlushWindow, NothingTaken,
     Recovered, RecoveredWithMissed, TooOld, OtherEpoch, ForgedPosition, HistoryGiven,
     BrokerQueueFull, ShardQueueFull, FreshRun, LaterRun, PublicationLost, PastLost,
     BrokerRefused, Overloaded, BannedSay, BanNotice, BannedJoin,

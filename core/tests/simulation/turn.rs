@@ -1,8 +1,9 @@
 //! One turn of one shard, as a worker would drive it: what came in, what is due, what goes out.
-//! Sends may stay in flight over turns, end short, or find the socket full.
+//! Sends go in batches; they may be taken short, or find the socket full, and a turn may end with
+//! some not begun.
 
 use chatup_core::exchange::Event;
-use chatup_core::shard::{AfterSend, Key};
+use chatup_core::shard::{AfterSend, Begun, Key};
 
 use crate::connection::ConnectionId;
 use crate::record::Happened;
@@ -17,18 +18,13 @@ impl World {
             self.connections.range((shard, 0)..=(shard, u64::MAX)).map(|(id, _)| *id).collect();
         for id in ids {
             self.receive(id);
-            if self.moves(70) {
-                self.end_send(id);
-            }
             self.free_socket(id);
         }
         if self.moves(80) {
             self.on_shard(shard, |shard, port| shard.tick(port));
         }
         self.on_shard(shard, |shard, port| shard.end_turn(port));
-        while let Some(key) = self.shards[usize::from(shard)].take_ready() {
-            self.begin_send(shard, key);
-        }
+        self.send(shard);
         while let Some(key) = self.shards[usize::from(shard)].take_dead() {
             self.let_go(shard, key);
         }
@@ -93,48 +89,56 @@ impl World {
         }
     }
 
-    fn begin_send(&mut self, shard: u16, key: Key) {
-        let id = (shard, key.packed());
-        let Some(outgoing) = self.on_shard(shard, |shard, port| shard.begin_send(key, port)) else { return };
-        let bytes = self.shards[usize::from(shard)].in_flight(key, <[u8]>::to_vec).expect("bytes in flight");
-        assert_eq!(bytes.len(), outgoing.len);
-        assert!(!bytes.is_empty(), "nothing is not sent");
-        let connection = self.connections.get_mut(&id).expect("a connection that there is");
-        assert!(connection.flight.is_none() && !connection.blocked, "one send at a time");
-        connection.flight = Some(bytes);
-        if self.moves(70) {
-            self.end_send(id);
-        } else {
-            self.record.count(Happened::SendLeftInFlight);
+    fn send(&mut self, shard: u16) {
+        let batches = if self.at_full_speed { usize::MAX } else { self.random.between(1, 3) };
+        for _ in 0..batches {
+            if !self.shards[usize::from(shard)].has_ready() {
+                return;
+            }
+            self.send_batch(shard);
         }
+        self.record.count(Happened::SendsLeft);
     }
 
-    fn end_send(&mut self, id: ConnectionId) {
-        let connection = self.connections.get_mut(&id).unwrap();
-        let Some(bytes) = connection.flight.take() else { return };
-        let key = connection.key;
-        let still = self.shards[usize::from(id.0)].in_flight(key, |now| now == &bytes[..]);
+    fn send_batch(&mut self, shard: u16) {
+        let sends = if self.at_full_speed { usize::MAX } else { self.random.between(1, 12) };
+        let mut batch: Vec<(Begun, Vec<u8>)> = Vec::new();
+        while batch.len() < sends
+            && let Some(begun) = self.on_shard(shard, |shard, port| shard.next_send(port))
+        {
+            let read = |flight| self.shards[usize::from(shard)].in_flight(flight, <[u8]>::to_vec);
+            let bytes = read(begun.flight).expect("bytes in flight");
+            assert_eq!(bytes.len(), begun.outgoing.len);
+            assert!(!bytes.is_empty(), "nothing is not sent");
+            assert!(batch.iter().all(|(other, _)| other.key != begun.key), "one send at a time");
+            batch.push((begun, bytes));
+        }
+        for (begun, bytes) in batch {
+            self.carry_out(shard, &begun, &bytes);
+        }
+        self.shards[usize::from(shard)].settle();
+    }
+
+    fn carry_out(&mut self, shard: u16, begun: &Begun, bytes: &[u8]) {
+        let id = (shard, begun.key.packed());
+        let still = self.shards[usize::from(shard)].in_flight(begun.flight, |now| now == bytes);
         assert_eq!(still, Some(true), "bytes in flight do not change");
+        let connection = self.connections.get_mut(&id).expect("a connection that there is");
+        assert!(!connection.blocked && !connection.dead, "a full or dead socket is sent nothing");
         let mut taken = bytes.len().min(connection.room);
         if !self.at_full_speed && self.random.percent(5) {
             taken = self.random.below(taken + 1);
         }
-        if taken < bytes.len() {
-            self.record.count(if taken == 0 { Happened::NothingTaken } else { Happened::PartialSend });
-        }
         if connection.room != usize::MAX {
             connection.room -= taken;
         }
-        let abandoned = connection.abandoned;
-        if !abandoned {
+        if !connection.abandoned {
             self.give(id, &bytes[..taken]);
         }
-        let after = self.on_shard(id.0, |shard, port| shard.sent(key, taken, port));
-        let connection = self.connections.get_mut(&id).unwrap();
-        connection.blocked = after == AfterSend::WaitWritable;
-        assert!(!connection.blocked || taken < bytes.len());
-        if connection.dead {
-            self.release(id);
+        if taken < bytes.len() {
+            self.record.count(if taken == 0 { Happened::NothingTaken } else { Happened::PartialSend });
+            let after = self.on_shard(shard, |shard, port| shard.taken_short(begun.flight, taken, port));
+            self.connections.get_mut(&id).unwrap().blocked = after == AfterSend::WaitWritable;
         }
     }
 
@@ -166,9 +170,7 @@ impl World {
         self.record.note(|| format!("shard {shard} gives {key:?} up"));
         let connection = self.connections.get_mut(&id).expect("given up once");
         connection.dead = true;
-        if connection.flight.is_none() {
-            self.release(id);
-        }
+        self.release(id);
     }
 
     fn release(&mut self, id: ConnectionId) {

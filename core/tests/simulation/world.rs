@@ -49,6 +49,7 @@ impl World {
                 rules: rules(settings.limits.clone()),
                 origins: chatup_core::http_head::Origins::loopback(),
                 slow_subscribers: settings.slow_subscribers,
+                flush_interval_ms: settings.flush_interval_ms,
             })
         };
         let people = (0..settings.people)
@@ -223,7 +224,13 @@ impl World {
                 while self.broker.work(shard, now, &mut self.random, &mut self.record) {}
                 self.turn(shard);
             }
-            let quiet = self.links.is_quiet()
+            let window = self.shards.iter().filter_map(Shard::next_flush_ms).min();
+            if let Some(ms) = window {
+                self.record.count(Happened::FlushWindow);
+                self.pass(Duration::from_millis(ms));
+            }
+            let quiet = window.is_none()
+                && self.links.is_quiet()
                 && self.broker.is_quiet()
                 && self.connections.values().all(Connection::is_quiet)
                 && !self.shards.iter().any(Shard::is_behind);

@@ -11,7 +11,7 @@ use chatup_core::http_head::{OriginError, Origins};
 use chatup_core::shard::SlowSubscriberPolicy;
 use chatup_core::token::Verifier;
 use chatup_dispatcher::Dispatcher;
-use chatup_worker::settings::StatsFrom;
+use chatup_worker::settings::{IoChoice, StatsFrom};
 use chatup_worker::{Worker, WorkerError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -142,6 +142,11 @@ fn start_worker(
         port: own.port,
         announce_url: (!own.announce_url.is_empty())
             .then(|| own.announce_url.trim_end_matches('/').to_owned()),
+        io: match own.io {
+            config::Io::Auto => IoChoice::Auto,
+            config::Io::IoUring => IoChoice::IoUring,
+            config::Io::Epoll => IoChoice::Epoll,
+        },
         shards: own.shards,
         cores: own.cores.clone(),
         origins: origins(&own.origins, &known)?,

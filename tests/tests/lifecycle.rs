@@ -96,13 +96,39 @@ fn a_host_that_locks_too_little_memory_or_has_too_few_descriptors_is_told_so() {
         let output = Command::new(wrapper[0])
             .args(&wrapper[1..])
             .arg(server::program())
-            .args(["--dispatcher-port", "0", "--worker-port", "0", "--shards", "2", "--state-dir"])
+            .args(["--set", "worker.io=io_uring", "--dispatcher-port", "0", "--worker-port", "0"])
+            .args(["--shards", "2", "--state-dir"])
             .arg(server::scratch("preflight"))
             .output()
             .expect("util-linux is installed");
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{wrapper:?}: {error}");
         assert!(error.contains(expected), "{wrapper:?}: {error}");
+    }
+}
+
+/// Where nobody insists on io_uring, a host that forbids it is served by epoll.
+#[test]
+fn how_sockets_are_served_is_chosen_or_follows_from_the_host() {
+    let little: &[&str] = &[
+        "prlimit",
+        "--memlock=65536:65536",
+        "setpriv",
+        "--bounding-set=-sys_resource",
+        "--inh-caps=-sys_resource",
+    ];
+    let any: &[&str] = &["env"];
+    for (wrapper, choice, expected) in [
+        (any, "worker.io=auto", "io_uring"),
+        (any, "worker.io=io_uring", "io_uring"),
+        (any, "worker.io=epoll", "epoll"),
+        (little, "worker.io=auto", "epoll"),
+        (little, "worker.io=epoll", "epoll"),
+    ] {
+        let server = Server::start_under(wrapper, &["--set", choice]);
+        assert_eq!(server.stats("")["io"], expected, "{wrapper:?} {choice}");
+        let mut client = Client::connect(&server.worker);
+        assert_eq!(client.call(json!({ "call": "ping" }))["ok"], json!({}), "{wrapper:?} {choice}");
     }
 }
 

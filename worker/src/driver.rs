@@ -1,7 +1,8 @@
 //! The loop of one shard: take what came in, let core decide, send what follows, sleep.
 //!
-//! It runs as a task of glommio's executor and waits on its own ring: a wake-up then costs half of
-//! what it costs when parked in glommio, and is not late on a busy executor. Under load the turns
+//! With io_uring it runs as a task of glommio's executor and waits on its own ring: a wake-up then
+//! costs half of what it costs when parked in glommio, and is not late on a busy executor. With epoll
+//! it has a plain thread. Under load the turns
 //! grow and with them the batches. Decides nothing about messages.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,24 +10,22 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chatup_core::message::UnixMillis;
 use chatup_core::shard::{AfterSend, Now, Shard};
-use glommio::channels::local_channel::LocalSender;
-use glommio::{GlommioError, ResourceType};
 use socket2::{SockRef, Socket as ListenSocket};
 
+use crate::io::{Completion, Io, ReceiveEnd};
 use crate::limits::{
     ACCEPT_RETRY, BEHIND_RETRY, CATCH_UP_MAX, COMPLETIONS_PER_TURN, QUEUE_BUDGET, REPORT_EVERY,
     SENDS_PER_TURN,
 };
 use crate::outside::{Socket, World};
 use crate::queues::{ShardReceiver, ToShard};
-use crate::report::{Report, ShardReport};
-use crate::ring::{Completion, ReceiveEnd, Ring};
+use crate::report::{Report, Reports, ShardReport};
 
 /// A shard and everything that it does.
 pub(crate) struct Driver {
     /// First, so that it is dropped first: what it still does ends before the memory and the
     /// descriptors go that it does it with.
-    ring: Ring,
+    io: Io,
     shard: Shard,
     world: World,
     /// Until it stops.
@@ -34,7 +33,7 @@ pub(crate) struct Driver {
     inbox: ShardReceiver,
     report: ShardReport,
     /// To the control task.
-    reports: LocalSender<Report>,
+    reports: Reports,
     next_report: Instant,
     start: Instant,
     /// A report waits for the control task.
@@ -49,30 +48,28 @@ pub(crate) struct Driver {
 
 /// What a driver is made of.
 pub(crate) struct Parts {
+    pub(crate) io: Io,
     pub(crate) shard: Shard,
     pub(crate) world: World,
     pub(crate) listener: ListenSocket,
     pub(crate) inbox: ShardReceiver,
     pub(crate) number: u16,
     pub(crate) core: Option<usize>,
-    pub(crate) reports: LocalSender<Report>,
+    pub(crate) reports: Reports,
     pub(crate) shutdown_ms_max: u64,
 }
 
 impl Driver {
     /// On the thread that will run it.
-    ///
-    /// # Errors
-    /// The ring could not be made.
-    pub(crate) fn new(parts: Parts) -> std::io::Result<Driver> {
-        let mut ring = Ring::new()?;
-        ring.accept(parts.listener.as_fd());
-        ring.listen_to_bell(parts.inbox.bell());
+    pub(crate) fn new(parts: Parts) -> Driver {
+        let mut io = parts.io;
+        io.accept(parts.listener.as_fd());
+        io.listen_to_bell(parts.inbox.bell());
         let now = Instant::now();
-        Ok(Driver {
+        Driver {
             shard: parts.shard,
             world: parts.world,
-            ring,
+            io,
             listener: Some(parts.listener),
             inbox: parts.inbox,
             report: ShardReport { shard: parts.number, core: parts.core, ..ShardReport::default() },
@@ -84,13 +81,14 @@ impl Driver {
             stop_at: None,
             shutdown_ms_max: parts.shutdown_ms_max,
             catching_up_since: None,
-        })
+        }
     }
 
-    /// Runs until told to stop and all connections are closed, or the time for that is over.
+    /// Runs as a task of glommio's until told to stop and all connections are closed, or the time
+    /// for that is over.
     ///
     /// # Errors
-    /// The ring has become unusable.
+    /// Its sockets can no longer be served.
     pub(crate) async fn run(mut self) -> std::io::Result<()> {
         while !self.is_finished() {
             self.turn();
@@ -99,6 +97,19 @@ impl Driver {
             if std::mem::take(&mut self.reported) {
                 glommio::executor().yield_task_queue_now().await;
             }
+        }
+        self.report();
+        Ok(())
+    }
+
+    /// The same on a thread of its own.
+    ///
+    /// # Errors
+    /// Its sockets can no longer be served.
+    pub(crate) fn run_alone(mut self) -> std::io::Result<()> {
+        while !self.is_finished() {
+            self.turn();
+            self.sleep()?;
         }
         self.report();
         Ok(())
@@ -114,7 +125,7 @@ impl Driver {
         self.shard.set_time(self.time(now));
         self.settle_sends();
         for _ in 0..COMPLETIONS_PER_TURN {
-            let Some(completion) = self.ring.take_completed() else { break };
+            let Some(completion) = self.io.take_completed() else { break };
             self.complete(completion);
         }
         // Those that keep up get everything before there is more; others do not count.
@@ -175,12 +186,12 @@ impl Driver {
                     let (key, dead) = (socket.key, socket.dead);
                     socket.receiving = received.goes_on;
                     if !dead {
-                        let bytes = self.ring.bytes(&received);
+                        let bytes = self.io.bytes(&received);
                         self.shard.received(key, bytes, &mut self.world);
                     }
                     self.receive_again(packed);
                 }
-                self.ring.give_back(&received);
+                self.io.give_back(&received);
             }
             Completion::ReceiveEnded(packed, end) => {
                 let Some(socket) = self.world.sockets.by_packed(packed) else { return };
@@ -204,7 +215,13 @@ impl Driver {
                     self.shard.writable(key);
                 }
             }
-            Completion::Woken => self.ring.listen_to_bell(self.inbox.bell()),
+            Completion::Ready(packed, room) => {
+                let Some(socket) = self.world.sockets.by_packed(packed) else { return };
+                if let Some(completion) = self.io.ready(packed, room, socket.descriptor.as_fd()) {
+                    self.complete(completion);
+                }
+            }
+            Completion::Woken => self.io.listen_to_bell(self.inbox.bell()),
             // Whoever comes from now on is refused by the kernel instead of being kept waiting.
             Completion::AcceptEnded(_) => self.listener = None,
         }
@@ -212,7 +229,7 @@ impl Driver {
 
     fn accept_on(&mut self) {
         match &self.listener {
-            Some(listener) if self.stop_at.is_none() => self.ring.accept(listener.as_fd()),
+            Some(listener) if self.stop_at.is_none() => self.io.accept(listener.as_fd()),
             _ => self.listener = None,
         }
     }
@@ -220,7 +237,7 @@ impl Driver {
     fn accepted(&mut self, descriptor: OwnedFd) {
         match self.shard.accept() {
             Ok(key) => {
-                self.ring.receive(key.packed(), descriptor.as_fd());
+                self.io.receive(key.packed(), descriptor.as_fd());
                 self.world.sockets.insert(Socket {
                     key,
                     descriptor,
@@ -252,13 +269,13 @@ impl Driver {
             && !self.shard.is_dead(socket.key)
         {
             socket.receiving = true;
-            self.ring.receive(packed, socket.descriptor.as_fd());
+            self.io.receive(packed, socket.descriptor.as_fd());
         }
     }
 
     /// Tells core which sends of the last turn were not taken whole.
     fn settle_sends(&mut self) {
-        for (flight, taken) in self.ring.take_unsent() {
+        for (flight, taken) in self.io.take_unsent() {
             let Some(key) = self.shard.flight_key(flight) else { continue };
             match taken {
                 Ok(bytes) => {
@@ -267,7 +284,7 @@ impl Driver {
                         && !socket.dead
                     {
                         socket.awaiting_room = true;
-                        self.ring.wait_writable(key.packed(), socket.descriptor.as_fd());
+                        self.io.wait_writable(key.packed(), socket.descriptor.as_fd());
                     }
                 }
                 Err(_) => self.shard.ended(key, &mut self.world),
@@ -280,7 +297,7 @@ impl Driver {
         for _ in 0..SENDS_PER_TURN {
             let Some(begun) = self.shard.next_send(&mut self.world) else { return };
             if let Some(socket) = self.world.sockets.get_mut(begun.key) {
-                self.ring.send(begun.flight, socket.descriptor.as_fd(), begun.outgoing);
+                self.io.send(&self.shard, &begun, socket.descriptor.as_fd());
             }
         }
     }
@@ -310,14 +327,14 @@ impl Driver {
     fn drain(&mut self) {
         if self.stop_at.is_none() {
             self.stop_at = Some(Instant::now() + Duration::from_millis(self.shutdown_ms_max));
-            self.ring.stop_accepting();
+            self.io.stop_accepting();
             self.shard.drain(&mut self.world);
         }
     }
 
     /// Hands everything to the kernel and waits for something to do.
     fn sleep(&mut self) -> std::io::Result<()> {
-        let busy = self.shard.has_ready() || self.ring.has_completed();
+        let busy = self.shard.has_ready() || self.io.has_completed();
         let at_most = if busy || !self.inbox.fall_asleep() {
             Some(Duration::ZERO)
         } else if self.shard.is_behind() {
@@ -326,7 +343,7 @@ impl Driver {
             self.report.sleeps += 1;
             self.shard.next_flush_ms().map(|ms| Duration::from_millis(ms.max(1)))
         };
-        let waited = self.ring.wait(at_most);
+        let waited = self.io.wait(at_most);
         self.inbox.wake_up();
         waited
     }
@@ -337,8 +354,7 @@ impl Driver {
         (self.report.channels_open, self.report.channels_owned) = self.shard.channel_counts();
         let viewers = self.shard.take_viewer_counts();
         let report = Report { figures: self.report.clone(), viewers };
-        // The control task holds one report at most; a busy executor makes it late, never more.
-        if let Err(GlommioError::WouldBlock(ResourceType::Channel(report))) = self.reports.try_send(report) {
+        if let Some(report) = self.reports.hand_over(report) {
             self.shard.put_back_viewer_counts(report.viewers);
         }
         self.reported = true;

@@ -23,6 +23,10 @@ pub const CATCH_UP_MAX: Duration = Duration::from_millis(250);
 /// Arrivals (connections, bytes) that a shard works off in one turn: a burst of handshakes leaves
 /// room for everybody else's messages.
 pub const COMPLETIONS_PER_TURN: usize = 256;
+/// Events that one wait of epoll brings at most.
+pub const EPOLL_EVENTS: usize = 256;
+/// Connections accepted for one of them.
+pub const ACCEPTS_PER_WAIT: usize = 64;
 /// Sends that a shard begins in one turn, before it looks at what has come meanwhile.
 pub const SENDS_PER_TURN: usize = 512;
 /// Connections that wait to be accepted, as `listen` is told; the kernel's somaxconn bounds it.

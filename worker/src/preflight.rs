@@ -4,6 +4,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::limits::{DESCRIPTORS_RESERVED, LOCKED_BYTES_MIN, LOCKED_BYTES_PER_SHARD};
+use crate::settings::IoChoice;
 
 /// What the host does not allow.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +40,33 @@ pub enum PreflightError {
     Descriptors(u64),
 }
 
-/// Checks everything; raises the soft limit of descriptors to the hard one. Returns how many
-/// connections the descriptors allow.
+/// What the host allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// Whether io_uring serves the sockets; else epoll does.
+    pub io_uring: bool,
+    /// How many connections the descriptors allow.
+    pub connections: u64,
+}
+
+/// Checks everything; raises the soft limit of descriptors to the hard one.
 ///
 /// # Errors
-/// The first lack.
-pub fn check(shards: u16) -> Result<u64, PreflightError> {
+/// The first lack. Without io_uring only if it was asked for by name.
+pub fn check(shards: u16, io: IoChoice) -> Result<Allowed, PreflightError> {
+    let io_uring = match (io, check_io_uring(shards)) {
+        (IoChoice::Epoll, _) => false,
+        (_, Ok(())) => true,
+        (IoChoice::IoUring, Err(error)) => return Err(error),
+        (IoChoice::Auto, Err(error)) => {
+            tracing::warn!("no io_uring, so epoll serves the sockets, at a higher cost: {error}");
+            false
+        }
+    };
+    Ok(Allowed { io_uring, connections: check_descriptors(raise_descriptors())? })
+}
+
+fn check_io_uring(shards: u16) -> Result<(), PreflightError> {
     match io_uring::IoUring::<io_uring::squeue::Entry, io_uring::cqueue::Entry>::builder()
         .setup_single_issuer()
         .setup_defer_taskrun()
@@ -59,8 +81,7 @@ pub fn check(shards: u16) -> Result<u64, PreflightError> {
     }
     let locked = raise_locked(LOCKED_BYTES_PER_SHARD * u64::from(shards));
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    check_locked(locked, may_lock_anything(&status), shards)?;
-    check_descriptors(raise_descriptors())
+    check_locked(locked, may_lock_anything(&status), shards)
 }
 
 fn check_locked(has: u64, unlimited: bool, shards: u16) -> Result<(), PreflightError> {

@@ -8,7 +8,8 @@ use chatup_broker::BrokerClient;
 use chatup_core::exchange::{Operation, Ticket, WorkerId, WorkerRecord};
 use chatup_core::names::RoomName;
 use chatup_core::shard::Counters;
-use glommio::channels::local_channel::LocalReceiver;
+use glommio::channels::local_channel::{LocalReceiver, LocalSender};
+use glommio::{GlommioError, ResourceType};
 use serde::Serialize;
 
 /// One shard's figures.
@@ -62,24 +63,65 @@ pub(crate) struct Report {
     pub(crate) viewers: Vec<(RoomName, u32)>,
 }
 
-/// The control task of a shard: passes its reports on, to the board and to the broker, until the
-/// shard's end of the channel is gone. Has a queue of its own, so that the driver comes first.
-pub(crate) async fn pass_on(reports: LocalReceiver<Report>, board: Arc<Board>, broker: BrokerClient) {
-    let mut unsaid: Vec<(RoomName, u32)> = Vec::new();
-    while let Some(Report { figures, viewers }) = reports.recv().await {
-        let shard = figures.shard;
-        board.post(figures);
-        unsaid.extend(viewers);
-        if !unsaid.is_empty() {
-            let counts = std::mem::take(&mut unsaid);
-            let operation = Operation::Viewers { worker: board.worker, shard, counts };
-            if let Err(Operation::Viewers { counts, .. }) = broker.ask(Ticket(0), operation) {
-                unsaid = counts;
+/// Where a shard's reports go.
+pub(crate) enum Reports {
+    /// To the control task, which holds one at most.
+    Task(LocalSender<Report>),
+    /// On, at once.
+    Here(PassOn),
+}
+
+impl Reports {
+    /// Hands a report over; it comes back if there is no room for it.
+    pub(crate) fn hand_over(&mut self, report: Report) -> Option<Report> {
+        match self {
+            Reports::Here(pass_on) => {
+                pass_on.pass_on(report);
+                None
+            }
+            Reports::Task(task) => match task.try_send(report) {
+                // A busy executor makes it late, never more.
+                Err(GlommioError::WouldBlock(ResourceType::Channel(report))) => Some(report),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// Passes a shard's reports on, to the board and to the broker.
+pub(crate) struct PassOn {
+    board: Arc<Board>,
+    broker: BrokerClient,
+    unsaid: Vec<(RoomName, u32)>,
+}
+
+impl PassOn {
+    pub(crate) fn new(board: Arc<Board>, broker: BrokerClient) -> PassOn {
+        PassOn { board, broker, unsaid: Vec::new() }
+    }
+
+    /// The control task of a shard, until the shard's end of the channel is gone. Has a queue of its
+    /// own, so that the driver comes first.
+    pub(crate) async fn run(mut self, reports: LocalReceiver<Report>) {
+        while let Some(report) = reports.recv().await {
+            self.pass_on(report);
+        }
+    }
+
+    fn pass_on(&mut self, Report { figures, viewers }: Report) {
+        let (shard, worker) = (figures.shard, self.board.worker);
+        self.board.post(figures);
+        self.unsaid.extend(viewers);
+        if !self.unsaid.is_empty() {
+            let counts = std::mem::take(&mut self.unsaid);
+            let operation = Operation::Viewers { worker, shard, counts };
+            if let Err(Operation::Viewers { counts, .. }) = self.broker.ask(Ticket(0), operation) {
+                self.unsaid = counts;
             }
         }
         if shard == 0 {
             // A beat that finds no room is made up for by the next.
-            let _ = broker.ask(Ticket(0), Operation::Heartbeat(board.record()));
+            let _ = self.broker.ask(Ticket(0), Operation::Heartbeat(self.board.record()));
         }
     }
 }
@@ -89,6 +131,8 @@ pub(crate) struct Board {
     pub(crate) worker: WorkerId,
     pub(crate) host: String,
     pub(crate) draining: AtomicBool,
+    /// How sockets are served.
+    io: &'static str,
     shards: Vec<Mutex<ShardReport>>,
 }
 
@@ -97,6 +141,7 @@ struct Stats<'a> {
     worker: String,
     host: &'a str,
     draining: bool,
+    io: &'static str,
     connections: usize,
     shards: Vec<ShardReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,9 +152,10 @@ struct Stats<'a> {
 }
 
 impl Board {
-    pub(crate) fn new(worker: WorkerId, host: String, shards: u16) -> Board {
+    pub(crate) fn new(worker: WorkerId, host: String, io_uring: bool, shards: u16) -> Board {
+        let io = if io_uring { "io_uring" } else { "epoll" };
         let shards = (0..shards).map(|shard| Mutex::new(ShardReport { shard, ..ShardReport::default() }));
-        Board { worker, host, draining: AtomicBool::new(false), shards: shards.collect() }
+        Board { worker, host, draining: AtomicBool::new(false), io, shards: shards.collect() }
     }
 
     pub(crate) fn post(&self, report: ShardReport) {
@@ -142,6 +188,7 @@ impl Board {
             worker: self.worker.to_string(),
             host: &self.host,
             draining: self.draining.load(Ordering::Relaxed),
+            io: self.io,
             connections: shards.iter().map(|report| report.connections).sum(),
             shards,
             channel: channel.map(|(name, _)| name),

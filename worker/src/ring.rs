@@ -20,6 +20,7 @@ use chatup_core::shard::Outgoing;
 use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
+use crate::io::{Completion, ReceiveEnd, Received, Unsent};
 use crate::limits::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, RING_COMPLETIONS, RING_SUBMISSIONS};
 
 /// The only group of provided buffers of a ring.
@@ -29,43 +30,6 @@ const PAGE_BYTES: usize = 4_096;
 const GET_EVENTS: u32 = 1;
 /// How long a ring that is dropped waits for its operations to end.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
-
-/// What has happened. `u64`s are the keys that the operation was given, at most 56 bits long.
-#[derive(Debug)]
-pub(crate) enum Completion {
-    /// A connection has come; and whether accepting goes on by itself.
-    Accepted(OwnedFd, bool),
-    /// Accepting has ended, for this reason; begin it again.
-    AcceptEnded(io::Error),
-    /// Bytes have come, into this buffer; give it back.
-    Received(u64, Received),
-    /// Receiving has ended: nothing more will come, or there was no buffer (begin it again).
-    ReceiveEnded(u64, ReceiveEnd),
-    /// A full socket has room again (or has failed, which the next send will tell).
-    Writable(u64),
-    /// The bell has been rung.
-    Woken,
-}
-
-/// A filled buffer.
-#[derive(Debug)]
-pub(crate) struct Received {
-    buffer: u16,
-    bytes: usize,
-    /// Whether receiving goes on by itself.
-    pub(crate) goes_on: bool,
-}
-
-/// Why receiving has ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ReceiveEnd {
-    /// The other end sends no more.
-    Ended,
-    /// The connection failed.
-    Failed,
-    /// All buffers were in use.
-    NoBuffer,
-}
 
 #[derive(Clone, Copy)]
 #[repr(u8)]
@@ -78,9 +42,6 @@ enum Kind {
     Cancel,
     Tick,
 }
-
-/// A send that was not taken whole: its number, and how much was taken or why it failed.
-pub(crate) type Unsent = (u32, io::Result<usize>);
 
 fn user_data(kind: Kind, key: u64) -> u64 {
     ((kind as u64) << 56) | key

@@ -19,6 +19,17 @@ pub enum StatsFrom {
     Nobody,
 }
 
+/// How sockets are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoChoice {
+    /// By io_uring where the host allows it, else by epoll.
+    Auto,
+    /// By io_uring or not at all.
+    IoUring,
+    /// By epoll.
+    Epoll,
+}
+
 /// A worker's settings.
 #[derive(Clone)]
 pub struct Settings {
@@ -28,6 +39,8 @@ pub struct Settings {
     pub port: u16,
     /// The URL under which clients reach it; without, `http://` and the address listened on.
     pub announce_url: Option<String>,
+    /// How sockets are served.
+    pub io: IoChoice,
     /// How many shards; 0 for one a core.
     pub shards: u16,
     /// Which cores; empty for the first that this process may use.

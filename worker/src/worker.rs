@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use chatup_broker::contract::BrokerGone;
 use chatup_broker::{BrokerClient, BrokerHandle, Inbox};
@@ -18,12 +19,15 @@ use glommio::{ExecutorJoinHandle, Latency, LocalExecutorBuilder, Placement, Shar
 use socket2::Socket;
 
 use crate::driver::{Driver, Parts};
+use crate::epoll::Epoll;
+use crate::io::Io;
 use crate::limits::{GLOMMIO_IO_MEMORY_BYTES, GLOMMIO_PREEMPT_TIMER};
 use crate::listener;
 use crate::outside::{Sockets, World};
-use crate::preflight::{self, PreflightError};
+use crate::preflight::{self, Allowed, PreflightError};
 use crate::queues::{ShardReceiver, ShardSender, ToShard, shard_queue};
-use crate::report::{self, Board};
+use crate::report::{Board, PassOn, Reports};
+use crate::ring::Ring;
 use crate::settings::Settings;
 
 /// Why a worker does not run.
@@ -51,7 +55,7 @@ pub struct Worker {
     address: SocketAddr,
     board: Arc<Board>,
     senders: Vec<ShardSender>,
-    shards: Vec<ExecutorJoinHandle<Result<(), String>>>,
+    shards: Vec<ShardThread>,
     broker: BrokerClient,
 }
 
@@ -79,7 +83,7 @@ impl Worker {
     ) -> Result<Worker, WorkerError> {
         let cores = choose_cores(settings)?;
         let count = u16::try_from(cores.len()).unwrap_or(u16::MAX);
-        let descriptors = preflight::check(count)?;
+        let Allowed { io_uring, connections: descriptors } = preflight::check(count, settings.io)?;
         // Where there are few, the connections get the most of them.
         let descriptors = descriptors - settings.descriptors_reserved.min(descriptors / 4);
         let mut limits = settings.limits.clone();
@@ -99,7 +103,7 @@ impl Worker {
         let id = WorkerId(rand::random());
         let mut worker = Worker {
             address,
-            board: Arc::new(Board::new(id, host, count)),
+            board: Arc::new(Board::new(id, host, io_uring, count)),
             senders: Vec::new(),
             shards: Vec::new(),
             broker: broker.connect(Box::new(Deaf))?,
@@ -118,7 +122,7 @@ impl Worker {
             let shard = worker.shard(settings, &limits, number, count, core, broker, listener, receiver);
             let spawned = shard
                 .map_err(|error| error.to_string())
-                .and_then(|shard| shard.spawn(ready.clone(), Arc::clone(on_failure)));
+                .and_then(|shard| shard.spawn(io_uring, ready.clone(), Arc::clone(on_failure)));
             match spawned {
                 Ok(handle) => worker.shards.push(handle),
                 Err(error) => {
@@ -205,10 +209,8 @@ impl Worker {
             sender.put(ToShard::Drain);
         }
         for (number, shard) in self.shards.into_iter().enumerate() {
-            match shard.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(shard = number, error, "a shard ended with an error"),
-                Err(error) => tracing::error!(shard = number, %error, "a shard did not end in order"),
+            if let Err(error) = shard.join() {
+                tracing::error!(shard = number, error, "a shard did not end in order");
             }
         }
         let _ = self.broker.ask(Ticket(0), Operation::Retire(self.board.worker));
@@ -258,34 +260,49 @@ type Started = Result<u16, (u16, String)>;
 impl ShardStart {
     fn spawn(
         self,
+        io_uring: bool,
         ready: mpsc::Sender<Started>,
         on_failure: OnFailure,
-    ) -> Result<ExecutorJoinHandle<Result<(), String>>, String> {
+    ) -> Result<ShardThread, String> {
         let number = self.config.shard;
-        let name = format!("shard-{}", self.config.shard);
+        let name = format!("shard-{number}");
+        let tell = move |result: Result<(), String>| {
+            if let Err(error) = &result {
+                on_failure(number, error);
+            }
+            result
+        };
+        if !io_uring {
+            let thread = std::thread::Builder::new().name(name).spawn(move || tell(self.run_alone(&ready)));
+            return thread.map(ShardThread::Plain).map_err(|error| error.to_string());
+        }
         LocalExecutorBuilder::new(Placement::Unbound)
             .name(&name)
             .io_memory(GLOMMIO_IO_MEMORY_BYTES)
             .preempt_timer(GLOMMIO_PREEMPT_TIMER)
-            .spawn(move || async move {
-                let result = self.run(ready).await;
-                if let Err(error) = &result {
-                    on_failure(number, error);
-                }
-                result
-            })
+            .spawn(move || async move { tell(self.run(ready).await) })
+            .map(ShardThread::Glommio)
             .map_err(|error| error.to_string())
     }
 
-    async fn run(self, ready: mpsc::Sender<Started>) -> Result<(), String> {
+    /// On the shard's thread: its driver.
+    fn driver(
+        self,
+        io: io::Result<Io>,
+        reports: Reports,
+        ready: &mpsc::Sender<Started>,
+    ) -> Result<Driver, String> {
         let number = self.config.shard;
         let pinned = core_affinity::set_for_current(self.core);
         if !pinned {
             tracing::warn!(shard = number, core = self.core.id, "could not be pinned to its core");
         }
-        let (reports, to_pass_on) = local_channel::new_bounded(1);
-        let passing_on = report::pass_on(to_pass_on, Arc::clone(&self.board), self.broker.clone());
+        let io = io.map_err(|error| {
+            let _ = ready.send(Err((number, error.to_string())));
+            error.to_string()
+        })?;
         let driver = Driver::new(Parts {
+            io,
             shutdown_ms_max: self.config.rules.limits.shutdown_ms_max,
             shard: Shard::new(self.config),
             world: World {
@@ -302,23 +319,47 @@ impl ShardStart {
             reports,
         });
         // Whoever waits for the start may have given up.
-        let told = |started: Started| drop(ready.send(started));
-        let driver = match driver {
-            Ok(driver) => driver,
-            Err(error) => {
-                told(Err((number, error.to_string())));
-                return Err(error.to_string());
-            }
-        };
-        told(Ok(number));
+        let _ = ready.send(Ok(number));
+        Ok(driver)
+    }
+
+    fn run_alone(self, ready: &mpsc::Sender<Started>) -> Result<(), String> {
+        let pass_on = PassOn::new(Arc::clone(&self.board), self.broker.clone());
+        let io = Epoll::new().map(|epoll| Io::Epoll(Box::new(epoll)));
+        let driver = self.driver(io, Reports::Here(pass_on), ready)?;
+        driver.run_alone().map_err(|error| error.to_string())
+    }
+
+    async fn run(self, ready: mpsc::Sender<Started>) -> Result<(), String> {
+        let (reports, to_pass_on) = local_channel::new_bounded(1);
+        let pass_on = PassOn::new(Arc::clone(&self.board), self.broker.clone());
+        let io = Ring::new().map(|ring| Io::Ring(Box::new(ring)));
+        let driver = self.driver(io, Reports::Task(reports), &ready)?;
         drop(ready);
         let control =
             glommio::executor().create_task_queue(Shares::Static(1), Latency::NotImportant, "control");
-        let control = glommio::spawn_local_into(passing_on, control).map_err(|error| error.to_string())?;
+        let control =
+            glommio::spawn_local_into(pass_on.run(to_pass_on), control).map_err(|error| error.to_string())?;
         // The driver's end of the channel goes with it, and with that the control task: ended by a
         // signal, never cancelled, since a cancelled task of glommio leaks.
         let result = driver.run().await.map_err(|error| error.to_string());
         control.await;
         result
+    }
+}
+
+/// A shard's thread.
+enum ShardThread {
+    Glommio(ExecutorJoinHandle<Result<(), String>>),
+    Plain(JoinHandle<Result<(), String>>),
+}
+
+impl ShardThread {
+    /// Waits for its end.
+    fn join(self) -> Result<(), String> {
+        match self {
+            ShardThread::Glommio(thread) => thread.join().map_err(|error| error.to_string())?,
+            ShardThread::Plain(thread) => thread.join().map_err(|_| "it panicked".to_owned())?,
+        }
     }
 }

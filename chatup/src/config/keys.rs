@@ -151,6 +151,7 @@ fn rule(key: &str, message: &str) -> &'static str {
     match key {
         "worker.port" | "dispatcher.port" => "a port, 1 to 65535, or 0 for any free one",
         "worker.listen" | "dispatcher.listen" => "an IP address, such as 127.0.0.1 or ::1",
+        "worker.io" => "\"auto\", \"io_uring\" or \"epoll\"",
         "worker.slow_subscriber" => "\"tell\" or \"close\"",
         "worker.stats_from" => "\"loopback\", \"anyone\" or \"nobody\"",
         "worker.cores" => "a list of core numbers, such as [2, 3]",

@@ -53,6 +53,9 @@ pub struct Worker {
     /// What becomes of a subscriber that falls so far behind that messages are lost to it:
     /// "tell" tells it of the gap, "close" closes its connection, so that it comes back and resumes.
     pub slow_subscriber: SlowSubscriber,
+    /// How sockets are served: "io_uring", "epoll" (at a higher cost), or "auto": io_uring where the
+    /// host allows it, else epoll.
+    pub io: Io,
     /// How long a room's messages are gathered before they are sent, in milliseconds, 0 to 10000: fewer
     /// and larger sends, for so much more latency (ChatUp's `msgBufferDelay`).
     pub flush_interval_ms: u32,
@@ -71,6 +74,7 @@ impl Default for Worker {
             origins: Vec::new(),
             anonymous_subscribe: true,
             slow_subscriber: SlowSubscriber::Tell,
+            io: Io::Auto,
             flush_interval_ms: 0,
             stats_from: StatsFrom::Loopback,
         }
@@ -85,6 +89,18 @@ pub enum SlowSubscriber {
     Tell,
     /// Its connection is closed; it may resume.
     Close,
+}
+
+/// How sockets are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Io {
+    /// By io_uring where the host allows it, else by epoll.
+    Auto,
+    /// By io_uring or not at all.
+    IoUring,
+    /// By epoll.
+    Epoll,
 }
 
 /// Who may read a worker's figures.

@@ -68,6 +68,28 @@ impl Ears<'_> {
     }
 }
 
+/// Hands out every whole frame: how many bytes these are, and why nothing more can come of this.
+fn whole_frames<'a>(bytes: &'a [u8], mut each: impl FnMut(Frame<'a>)) -> (usize, Option<String>) {
+    let mut at = 0;
+    loop {
+        match websocket::read(&bytes[at..]) {
+            Ok(Some((Frame::Close(code, reason), length))) => {
+                let why = format!("closed by the server: {code} {}", String::from_utf8_lossy(reason));
+                return (at + length, Some(why));
+            }
+            Ok(Some((frame, length))) => {
+                at += length;
+                each(frame);
+            }
+            Ok(None) if bytes.len() - at > FRAME_BYTES_MAX => {
+                return (at, Some("a frame beyond reason".to_owned()));
+            }
+            Ok(None) => return (at, None),
+            Err(why) => return (at, Some(why.to_owned())),
+        }
+    }
+}
+
 impl Generator {
     /// There is something to read, or the other end is gone.
     pub(super) fn readable(&mut self, slot: usize, only_the_end: bool) {
@@ -151,36 +173,11 @@ impl Generator {
         if begins {
             session.begin(masks, out, &mut |heard| ears.hear(heard));
         }
-        let mut at = 0;
-        let mut end = None;
-        loop {
-            match websocket::read(&bytes[at..]) {
-                Ok(Some((frame, length))) => {
-                    at += length;
-                    match frame {
-                        Frame::Text(text) => session.text(text, masks, out, &mut |heard| ears.hear(heard)),
-                        Frame::Ping(payload) => masks.pong(payload, out),
-                        Frame::Pong => {}
-                        Frame::Close(code, reason) => {
-                            end = Some(format!(
-                                "closed by the server: {code} {}",
-                                String::from_utf8_lossy(reason)
-                            ));
-                            break;
-                        }
-                    }
-                }
-                Ok(None) if bytes.len() - at > FRAME_BYTES_MAX => {
-                    end = Some("a frame beyond reason".to_owned());
-                    break;
-                }
-                Ok(None) => break,
-                Err(why) => {
-                    end = Some(why.to_owned());
-                    break;
-                }
-            }
-        }
+        let (at, end) = whole_frames(bytes, |frame| match frame {
+            Frame::Text(text) => session.text(text, masks, out, &mut |heard| ears.hear(heard)),
+            Frame::Ping(payload) => masks.pong(payload, out),
+            Frame::Pong | Frame::Close(..) => {}
+        });
         let Ears { new, ready, failed, answered, .. } = ears;
         if at < bytes.len() {
             connection.partial = bytes[at..].to_vec();

@@ -21,7 +21,7 @@ lint: ## Formatting and clippy, warnings denied
 unit: ## Rust: unit, simulation and black box tests
 	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
-	CHATUP_WORKER_IO=epoll $(CARGO) test --locked -p chatup-tests --test chat --test bad_input --test soak
+	CHATUP_WORKER_IO=epoll $(CARGO) test --workspace --locked --test chat --test bad_input --test soak
 
 client: ## TypeScript library and demo page: types, tests, and that the committed bundle is fresh
 	@command -v npm >/dev/null || { echo "make client needs Node 20 or newer with npm: apt-get install nodejs npm"; exit 1; }

@@ -6,6 +6,8 @@
 pub const BROKER_QUEUE_MAX: usize = 16_384;
 /// Operations that a client's thread carries out for everybody when it has asked for one.
 pub const COMMANDS_PER_DRIVE: usize = 256;
+/// How often it looks again for more, at most, before the broker's own thread takes over.
+pub const ROUNDS_PER_DRIVE: usize = 4;
 /// A worker not heard of for so long is gone, in milliseconds (ChatUp's `expireDelay` is 2,000;
 /// this leaves room for a missed beat).
 pub const WORKER_EXPIRY_MS: u64 = 5_000;

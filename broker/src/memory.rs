@@ -19,7 +19,7 @@ use chatup_core::message::UnixMillis;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use crate::contract::{BrokerHandle, ClientId, Command, Drive, Inbox};
-use crate::limits::COMMANDS_PER_DRIVE;
+use crate::limits::{COMMANDS_PER_DRIVE, ROUNDS_PER_DRIVE};
 use crate::store::{Recipient, Store, StoreSettings};
 
 /// How often what has run out is forgotten.
@@ -77,7 +77,7 @@ enum Ended {
 
 impl Drive for Memory {
     fn drive(&self, queue: &Sender<Command>) {
-        loop {
+        for _ in 0..ROUNDS_PER_DRIVE {
             // Either this sees the lock free, or its holder sees, after letting go, what was put in.
             fence(Ordering::SeqCst);
             let mut state = match self.state.try_lock() {
@@ -88,17 +88,25 @@ impl Drive for Memory {
             let ended = state.work(COMMANDS_PER_DRIVE);
             drop(state);
             if ended != Ended::Idle {
-                return self.thread.get().map_or((), Thread::unpark);
+                return self.wake_thread();
             }
             fence(Ordering::SeqCst);
             if queue.is_empty() {
                 return;
             }
         }
+        // Others keep bringing more: a client has its own to do.
+        self.wake_thread();
     }
 }
 
 impl Memory {
+    fn wake_thread(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
 use chatup_broker::contract::BrokerGone;
@@ -36,16 +36,33 @@ impl Waiting {
 /// The broker's end. Holds nothing alive: without the dispatcher it says that the client is gone.
 struct Answers(Weak<Waiting>);
 
-impl Inbox for Answers {
-    fn deliver(&self, event: Event) -> bool {
-        let Some(waiting) = self.0.upgrade() else { return false };
+impl Answers {
+    fn hand_over(waiting: &mut HashMap<Ticket, oneshot::Sender<Answer>>, event: Event) {
         if let Event::Answer(ticket, answer) = event
-            && let Some(asker) = waiting.lock().remove(&ticket)
+            && let Some(asker) = waiting.remove(&ticket)
         {
             // Who has given up waiting needs no answer.
             let _ = asker.send(answer);
         }
+    }
+}
+
+impl Inbox for Answers {
+    fn deliver(&self, event: Event) -> bool {
+        let Some(waiting) = self.0.upgrade() else { return false };
+        Answers::hand_over(&mut waiting.lock(), event);
         true
+    }
+
+    /// A shard's thread may be the one that delivers: it does not wait for one that asks.
+    fn offer(&self, event: Event) -> Result<bool, Event> {
+        let Some(waiting) = self.0.upgrade() else { return Ok(false) };
+        match waiting.0.try_lock() {
+            Ok(mut waiting) => Answers::hand_over(&mut waiting, event),
+            Err(TryLockError::Poisoned(poisoned)) => Answers::hand_over(&mut poisoned.into_inner(), event),
+            Err(TryLockError::WouldBlock) => return Err(event),
+        }
+        Ok(true)
     }
 }
 

@@ -129,6 +129,9 @@ impl Epoll {
         {
             tracing::warn!(%error, "a connection cannot be waited for; it is closed");
             self.completed.push_back(Completion::ReceiveEnded(key, ReceiveEnd::Failed));
+            if interest.contains(epoll::EventFlags::OUT) {
+                self.completed.push_back(Completion::Writable(key));
+            }
         }
     }
 
@@ -186,10 +189,15 @@ impl Epoll {
     }
 
     pub(crate) fn wait(&mut self, at_most: Option<Duration>) -> io::Result<()> {
-        let at_most = match at_most {
-            _ if self.has_completed() || !self.unsent.is_empty() => Duration::ZERO,
-            Some(at_most) => at_most,
-            None => Duration::from_millis(TIMER_TICK_MS),
+        // What has not been worked off would only be told once more.
+        if self.has_completed() {
+            return Ok(());
+        }
+        let tick = Duration::from_millis(TIMER_TICK_MS);
+        let at_most = if self.unsent.is_empty() {
+            at_most.map_or(tick, |at_most| at_most.min(tick))
+        } else {
+            Duration::ZERO
         };
         let timeout = Timespec {
             tv_sec: i64::try_from(at_most.as_secs()).unwrap_or(i64::MAX),

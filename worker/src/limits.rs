@@ -19,7 +19,7 @@ pub const SHARD_QUEUE_MAX: usize = 8_192;
 pub const QUEUE_BUDGET: usize = 4_096;
 /// How long a shard takes no new messages for the sake of subscribers who keep up and have not been
 /// sent what there is yet.
-pub const CATCH_UP_MAX: Duration = Duration::from_millis(250);
+pub const CATCH_UP_MAX: Duration = Duration::from_millis(50);
 /// Arrivals (connections, bytes) that a shard works off in one turn: a burst of handshakes leaves
 /// room for everybody else's messages.
 pub const COMPLETIONS_PER_TURN: usize = 256;

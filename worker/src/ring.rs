@@ -144,9 +144,8 @@ impl Ring {
                 return;
             }
             // Full: hand the kernel what is there, and make room for what completes.
-            if self.ring.submit().is_err() {
-                self.gather();
-            }
+            let _ = self.ring.submit();
+            self.gather();
         }
     }
 
@@ -178,7 +177,9 @@ impl Ring {
                 }
             }
             self.gather();
-            if self.ring.submission().is_empty() {
+            // What the kernel holds back for want of room may tell of a send of this batch.
+            let sent = self.ring.submission();
+            if sent.is_empty() && !sent.cq_overflow() {
                 return Ok(());
             }
         }

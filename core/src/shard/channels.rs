@@ -341,6 +341,7 @@ impl Shard {
         let entry = self.channels.at_mut(channel)?;
         let slot = u32::try_from(entry.subscribers.len()).ok()?;
         entry.subscribers.push(key.index);
+        entry.pass.joined();
         self.count_changed(channel);
         self.counters.subscriptions += 1;
         Some(slot)

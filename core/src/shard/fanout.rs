@@ -49,6 +49,11 @@ impl Pass {
         Some(*place)
     }
 
+    /// One more has come to the end of the list: the pass comes by, and is not to end sooner for it.
+    pub(super) fn joined(&mut self) {
+        self.left += u32::from(self.left > 0);
+    }
+
     /// Counts a step; returns whether that was a lap.
     pub(super) fn lap(&mut self, subscribers: usize, head: Offset) -> bool {
         self.lap += 1;

@@ -10,7 +10,7 @@ use crate::limits::{CONTROL_QUEUE_BYTES_DROP, CONTROL_QUEUE_BYTES_MAX};
 use crate::position::Offset;
 use crate::protocol::{self, Notice};
 use crate::refusal::Refusal;
-use crate::room_log::{Run, WireSlice};
+use crate::room_log::{RoomLog, Run, WireSlice};
 
 use super::connection::{Phase, Rest};
 use super::slab::Key;
@@ -167,8 +167,9 @@ impl Shard {
                     // The next send begins with the next channel: none starves behind a busy one.
                     connection.subscriptions.rotate_left(index + 1);
                     let outgoing = Outgoing { address: slice.address(), len: slice.len() };
+                    let far_behind = after < log.head_offset() && is_far_behind(log, before);
+                    self.catching_up |= far_behind;
                     if self.has_more(key) {
-                        self.catching_up = true;
                         self.ask_again(key.index);
                     }
                     let what = What::Log { slice, channel: number, before, after };
@@ -239,7 +240,7 @@ impl Shard {
         if after < log.head_offset() {
             connection.queued = true;
             self.again.push(place);
-            self.catching_up = true;
+            self.catching_up |= is_far_behind(log, before);
         }
         self.counters.deliveries += after.0 - before.0;
         let outgoing = Outgoing { address: slice.address(), len: slice.len() };
@@ -344,6 +345,11 @@ impl Shard {
         }
         true
     }
+}
+
+/// So far that the log could lose what comes next to it while it is being sent the rest.
+fn is_far_behind(log: &RoomLog, cursor: Offset) -> bool {
+    log.head_offset().0.saturating_sub(cursor.0) >= log.capacity() as u64 / 2
 }
 
 enum Next {

@@ -91,6 +91,33 @@ fn nobody_is_passed_over_when_others_leave_amid_a_pass() {
 }
 
 #[test]
+fn nobody_is_passed_over_when_others_come_amid_a_pass() {
+    for sends_between in 1..10 {
+        let mut rig = Rig::new(Limits::default());
+        let keys: Vec<Key> = (0..10).map(|_| rig.subscribed(r#""a""#)).collect();
+        let late = rig.open();
+        let some = |rig: &mut Rig, count: usize| {
+            rig.shard.end_turn(&mut rig.world);
+            for _ in 0..count {
+                rig.shard.next_send(&mut rig.world);
+            }
+            rig.shard.settle();
+        };
+        publish(&mut rig, "a", 1);
+        some(&mut rig, 4);
+        publish(&mut rig, "a", 2);
+        some(&mut rig, sends_between);
+        let mut call = Vec::new();
+        let subscribe = br#"{"id":1,"call":"subscribe","channels":["a"]}"#;
+        wire::frame(TEXT, subscribe, [1, 2, 3, 4], &mut call);
+        rig.shard.received(late, &mut call, &mut rig.world);
+        some(&mut rig, 100);
+        some(&mut rig, 100);
+        assert_eq!(rig.shard.counters().deliveries, 2 * keys.len() as u64, "{sends_between} sends between");
+    }
+}
+
+#[test]
 fn a_flush_window_gathers_what_comes_in_it() {
     let mut rig = Rig::gathering(Limits::default(), 300);
     let key = rig.subscribed(r#""a""#);

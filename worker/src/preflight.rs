@@ -59,7 +59,7 @@ pub fn check(shards: u16, io: IoChoice) -> Result<Allowed, PreflightError> {
         (_, Ok(())) => true,
         (IoChoice::IoUring, Err(error)) => return Err(error),
         (IoChoice::Auto, Err(error)) => {
-            tracing::warn!("no io_uring, so epoll serves the sockets, at a higher cost: {error}");
+            tracing::warn!("no io_uring, so epoll serves the sockets: {error}");
             false
         }
     };

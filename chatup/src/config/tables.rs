@@ -53,7 +53,7 @@ pub struct Worker {
     /// What becomes of a subscriber that falls so far behind that messages are lost to it:
     /// "tell" tells it of the gap, "close" closes its connection, so that it comes back and resumes.
     pub slow_subscriber: SlowSubscriber,
-    /// How sockets are served: "io_uring", "epoll" (at a higher cost), or "auto": io_uring where the
+    /// How sockets are served: "io_uring", "epoll", or "auto": io_uring where the
     /// host allows it, else epoll.
     pub io: Io,
     /// How long a room's messages are gathered before they are sent, in milliseconds, 0 to 10000: fewer

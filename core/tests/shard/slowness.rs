@@ -1,6 +1,6 @@
 //! Clients that read too little: what is kept for them is bounded, and they are told or closed.
 
-use chatup_core::limits::{CONTROL_QUEUE_BYTES_MAX, Limits};
+use chatup_core::limits::{CLOSE_PIECE_BYTES, CLOSE_PIECES_MAX, CONTROL_QUEUE_BYTES_MAX, Limits};
 use chatup_core::shard::SlowSubscriberPolicy;
 
 use crate::rig::Rig;
@@ -97,4 +97,26 @@ fn a_burst_behind_the_upgrade_is_answered_whole() {
     assert!(given.starts_with("HTTP/1.1 101 "));
     assert_eq!(given.matches("\npong ").count(), 600);
     assert_eq!(rig.shard.counters().slow_closed, 0);
+}
+
+/// Who has not read our close frame yet may have sent much; who goes on sending is cut off.
+#[test]
+fn a_flood_behind_the_close_is_cut_off() {
+    for (piece, pieces_until_cut) in [
+        (CLOSE_PIECE_BYTES, Some(CLOSE_PIECES_MAX)),
+        (4_096, Some(CLOSE_PIECES_MAX)),
+        (CLOSE_PIECE_BYTES - 1, None),
+    ] {
+        let mut rig = Rig::new(Limits::default());
+        let key = rig.open();
+        assert!(rig.bytes(key, &[0x81, 1, b'x']).starts_with("close 1002"), "an unmasked frame");
+        for number in 1..=u8::MAX {
+            let given = rig.bytes(key, &vec![0xff; piece]);
+            let expected = if Some(number) == pieces_until_cut { "hung up" } else { "" };
+            assert_eq!(given, expected, "piece {number} of {piece} bytes");
+            if !given.is_empty() {
+                break;
+            }
+        }
+    }
 }

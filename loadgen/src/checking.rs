@@ -133,6 +133,26 @@ impl Lane {
         self.hear_out_of_line(track, message, offset, found)
     }
 
+    /// Messages that have been heard in their place.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "nobody asks whether nothing was heard")]
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.order.len()).unwrap_or(FLOATING - 1)
+    }
+
+    /// The place of the message that a subscriber must hear next, if it has heard all others in their
+    /// places.
+    #[must_use]
+    pub fn next_place(&self, track: &Track) -> Option<u32> {
+        (track.started && track.faults.is_none()).then_some(track.cursor)
+    }
+
+    /// A subscriber of whom [`Lane::next_place`] is known hears so many messages in their places.
+    pub fn hear_again(&self, track: &mut Track, count: u32) {
+        track.cursor += count;
+        debug_assert!(track.cursor <= self.len());
+    }
+
     fn hear_out_of_line(
         &mut self,
         track: &mut Track,

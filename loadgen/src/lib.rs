@@ -19,5 +19,6 @@ pub mod report;
 pub mod scenario;
 pub mod server;
 pub mod stamp;
+pub mod tape;
 pub mod units;
 pub mod websocket;

@@ -29,7 +29,11 @@ use self::timers::{Timers, What};
 use crate::checking::Lane;
 use crate::clock::{self, SECOND_NS, now_ns};
 use crate::control::{Begin, Load, News, Order, Progress};
-use crate::limits::{EVENTS_BEFORE_PUBLISHING, EVENTS_MAX, PROGRESS_NS, READ_BYTES_MAX, TIMERS_MAX};
+use crate::limits::{
+    EVENTS_BEFORE_PUBLISHING, EVENTS_MAX, PROGRESS_NS, READ_BYTES_MAX, TAPE_BYTES_MAX, TAPE_BYTES_MIN,
+    TAPES_BYTES, TIMERS_MAX,
+};
+use crate::tape::Tape;
 use crate::websocket::Masks;
 
 /// The event of standard input; connections have their slot and generation.
@@ -61,6 +65,8 @@ struct Generator {
     /// Slots below this are clients, the others only publish.
     clients: usize,
     lanes: Vec<Lane>,
+    /// What each lane sounded like.
+    tapes: Vec<Tape>,
     timers: Timers,
     publishing: Publishing,
     measuring: Measuring,
@@ -135,12 +141,16 @@ impl Generator {
         let plan = &begin.plan;
         let mut lanes = Vec::new();
         lanes.resize_with(plan.lanes() as usize, Lane::default);
+        let tape_bytes = (TAPES_BYTES / lanes.len().max(1)).clamp(TAPE_BYTES_MIN, TAPE_BYTES_MAX);
+        let mut tapes = Vec::new();
+        tapes.resize_with(lanes.len(), || Tape::new(tape_bytes));
         let mut generator = Generator {
             epoll,
             orders,
             connections: Vec::new(),
             clients: 0,
             lanes,
+            tapes,
             timers: Timers::default(),
             publishing: Publishing::new(plan),
             measuring: Measuring::new(),

@@ -12,6 +12,7 @@ use crate::clock::now_ns;
 use crate::limits::{FRAME_BYTES_MAX, SLOW_READ_NS};
 use crate::protocol::Heard;
 use crate::stamp::Stamp;
+use crate::tape::Tape;
 use crate::websocket::{self, Frame};
 
 /// Whoever listens on one connection, for the length of one read.
@@ -21,9 +22,13 @@ struct Ears<'a> {
     class: Class,
     lane: &'a mut Lane,
     track: &'a mut Track,
+    tape: &'a mut Tape,
     measuring: &'a mut Measuring,
     /// Messages heard for the first time.
     new: u64,
+    /// Messages in the frame that is being heard, and when the last of them was due.
+    in_frame: u32,
+    due_ns: u64,
     ready: Option<Option<bool>>,
     failed: Option<String>,
     /// When answered messages were due, and whether they were refused.
@@ -31,6 +36,30 @@ struct Ears<'a> {
 }
 
 impl Ears<'_> {
+    /// Frames that somebody else has heard before, byte for byte: how many bytes.
+    fn familiar(&mut self, bytes: &[u8]) -> usize {
+        let Some(place) = self.lane.next_place(self.track).filter(|_| self.class == Class::Stays) else {
+            return 0;
+        };
+        let (measuring, now_ns) = (&mut *self.measuring, self.now_ns);
+        let (length, count) =
+            self.tape.follow(place, bytes, |due_ns| measuring.received(due_ns, now_ns, false));
+        self.lane.hear_again(self.track, count);
+        self.new += u64::from(count);
+        length
+    }
+
+    /// A text frame: `hears` tells what is in it. If that is one message which nobody has heard
+    /// before, the frame is kept for those who will be sent the same.
+    fn frame(&mut self, frame: &[u8], hears: impl FnOnce(&mut Self)) {
+        let place = self.lane.len();
+        self.in_frame = 0;
+        hears(self);
+        if self.in_frame == 1 && self.lane.len() > place {
+            self.tape.write(place, frame, self.due_ns);
+        }
+    }
+
     fn hear(&mut self, heard: Heard<'_>) {
         match heard {
             Heard::Text(text, offset) => self.text(text, offset),
@@ -59,6 +88,7 @@ impl Ears<'_> {
             Class::Publishes => {}
             Class::Slow => self.measuring.received_slowly(),
             Class::Stays | Class::Comes => {
+                (self.in_frame, self.due_ns) = (self.in_frame + 1, stamp.due_ns);
                 if self.lane.hear(self.track, stamp.identity, offset, &mut self.measuring.found) {
                     self.new += 1;
                     self.measuring.received(stamp.due_ns, self.now_ns, self.class == Class::Comes);
@@ -68,25 +98,14 @@ impl Ears<'_> {
     }
 }
 
-/// Hands out every whole frame: how many bytes these are, and why nothing more can come of this.
-fn whole_frames<'a>(bytes: &'a [u8], mut each: impl FnMut(Frame<'a>)) -> (usize, Option<String>) {
-    let mut at = 0;
-    loop {
-        match websocket::read(&bytes[at..]) {
-            Ok(Some((Frame::Close(code, reason), length))) => {
-                let why = format!("closed by the server: {code} {}", String::from_utf8_lossy(reason));
-                return (at + length, Some(why));
-            }
-            Ok(Some((frame, length))) => {
-                at += length;
-                each(frame);
-            }
-            Ok(None) if bytes.len() - at > FRAME_BYTES_MAX => {
-                return (at, Some("a frame beyond reason".to_owned()));
-            }
-            Ok(None) => return (at, None),
-            Err(why) => return (at, Some(why.to_owned())),
+/// The first frame, if it is whole, and its length in bytes; or why nothing more can come of this.
+fn whole_frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, String> {
+    match websocket::read(bytes) {
+        Ok(Some((Frame::Close(code, reason), _))) => {
+            Err(format!("closed by the server: {code} {}", String::from_utf8_lossy(reason)))
         }
+        Ok(None) if bytes.len() > FRAME_BYTES_MAX => Err("a frame beyond reason".to_owned()),
+        other => Ok(other?),
     }
 }
 
@@ -163,8 +182,11 @@ impl Generator {
             class: connection.class,
             lane: &mut self.lanes[connection.lane as usize],
             track: &mut connection.track,
+            tape: &mut self.tapes[connection.lane as usize],
             measuring: &mut self.measuring,
             new: 0,
+            in_frame: 0,
+            due_ns: 0,
             ready: None,
             failed: None,
             answered: Vec::new(),
@@ -173,11 +195,29 @@ impl Generator {
         if begins {
             session.begin(masks, out, &mut |heard| ears.hear(heard));
         }
-        let (at, end) = whole_frames(bytes, |frame| match frame {
-            Frame::Text(text) => session.text(text, masks, out, &mut |heard| ears.hear(heard)),
-            Frame::Ping(payload) => masks.pong(payload, out),
-            Frame::Pong | Frame::Close(..) => {}
-        });
+        let (mut at, mut end) = (0, None);
+        loop {
+            if !session.needs_every_text() {
+                at += ears.familiar(&bytes[at..]);
+            }
+            match whole_frame(&bytes[at..]) {
+                Ok(Some((frame, length))) => {
+                    match frame {
+                        Frame::Text(text) => ears.frame(&bytes[at..at + length], |ears| {
+                            session.text(text, masks, out, &mut |heard| ears.hear(heard));
+                        }),
+                        Frame::Ping(payload) => masks.pong(payload, out),
+                        Frame::Pong | Frame::Close(..) => {}
+                    }
+                    at += length;
+                }
+                Ok(None) => break,
+                Err(why) => {
+                    (at, end) = (bytes.len(), Some(why));
+                    break;
+                }
+            }
+        }
         let Ears { new, ready, failed, answered, .. } = ears;
         if at < bytes.len() {
             connection.partial = bytes[at..].to_vec();

@@ -73,6 +73,11 @@ pub trait Session {
     /// Publishes a text.
     fn publish(&mut self, text: &[u8], due_ns: u64, masks: &mut Masks, out: &mut Vec<u8>);
 
+    /// Whether it must see texts that others have been sent before.
+    fn needs_every_text(&self) -> bool {
+        false
+    }
+
     /// How many more texts the server would take now without an answer to earlier ones.
     fn room_to_publish(&self) -> usize {
         usize::MAX

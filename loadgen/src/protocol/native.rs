@@ -205,6 +205,10 @@ impl Session for Native {
         self.said += 1;
     }
 
+    fn needs_every_text(&self) -> bool {
+        self.resumes
+    }
+
     fn room_to_publish(&self) -> usize {
         IN_FLIGHT_MAX.saturating_sub(self.in_flight.len())
     }

@@ -16,12 +16,23 @@ use crate::refusal::{Refusal, Refused};
 pub enum Head {
     /// Not yet whole.
     NeedMore,
-    /// An upgrade to the native protocol; the head had so many bytes, this is the answer.
-    Upgrade(usize, Vec<u8>),
+    /// An upgrade to the native protocol.
+    Upgrade(Upgrade),
     /// A question: path and query.
     Get(String, String),
     /// No.
     Refuse(Refusal),
+}
+
+/// A request to become a WebSocket, granted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Upgrade {
+    /// Bytes of the head.
+    pub used: usize,
+    /// The answer to it.
+    pub answer: Vec<u8>,
+    /// A first call, in JSON, that came in the URL (`?call=`): it saves its round trip.
+    pub call: Option<String>,
 }
 
 /// Whose pages may connect: a list of `scheme://host[:port]`, `scheme://host:*` or `*`.
@@ -168,9 +179,14 @@ fn decide(request: &Request<()>, used: usize, origins: &Origins) -> Head {
     }
     let mut answer = Vec::with_capacity(192);
     match write_response(&mut answer, &response) {
-        Ok(()) => Head::Upgrade(used, answer),
+        Ok(()) => Head::Upgrade(Upgrade { used, answer, call: first_call(query) }),
         Err(_) => Head::Refuse(Refusal::BadRequest),
     }
+}
+
+fn first_call(query: &str) -> Option<String> {
+    let mut fields = form_urlencoded::parse(query.as_bytes());
+    fields.find(|(name, _)| name == "call").map(|(_, call)| call.into_owned())
 }
 
 /// A whole HTTP answer with a JSON body, after which the connection ends.
@@ -211,17 +227,14 @@ mod tests {
         let origins = Origins::loopback();
         match read(head.replace('\n', "\r\n").as_bytes(), 600, &origins) {
             Head::NeedMore => "more".into(),
-            Head::Upgrade(used, answer) => {
+            Head::Upgrade(Upgrade { used, answer, call }) => {
                 assert!(used <= head.len() * 2);
                 let answer = String::from_utf8(answer).unwrap().to_ascii_lowercase();
                 assert!(answer.starts_with("http/1.1 101 "));
                 assert!(answer.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{answer}");
-                if answer.contains("sec-websocket-protocol: chatup.v1\r\n") {
-                    "upgrade v1"
-                } else {
-                    "upgrade"
-                }
-                .into()
+                let confirmed = answer.contains("sec-websocket-protocol: chatup.v1\r\n");
+                let call = call.map_or(String::new(), |call| format!(" {call}"));
+                format!("upgrade{}{call}", if confirmed { " v1" } else { "" })
             }
             Head::Get(path, query) => format!("get {path} {query}"),
             Head::Refuse(refusal) => refusal.code().into(),
@@ -240,6 +253,11 @@ mod tests {
         let table = [
             (good.clone(), "upgrade"),
             (with("Sec-WebSocket-Protocol: other, chatup.v1"), "upgrade v1"),
+            (good.replace("?x=1", "?call=%7B%22a%22:1%7D"), r#"upgrade {"a":1}"#),
+            (good.replace("?x=1", "?x=1&call=a%2Bb+%C3%A9&call=no"), "upgrade a+b \u{e9}"),
+            (good.replace("?x=1", "?call=%FF%4"), "upgrade \u{fffd}%4"),
+            (good.replace("?x=1", "?call"), "upgrade "),
+            (good.replace("?x=1", "?"), "upgrade"),
             (with("Sec-WebSocket-Protocol: other"), "upgrade"),
             (with("Origin: http://LOCALHOST:8000"), "upgrade"),
             (with("Origin: https://127.0.0.1"), "upgrade"),

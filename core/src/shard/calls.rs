@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::exchange::{Answer, Event, MemberKey, Operation, Publish, Ticket};
-use crate::http_head::{self, Head};
+use crate::http_head::{self, Head, Upgrade};
 use crate::limits::{CLOSE_PIECE_BYTES, CLOSE_PIECES_MAX};
 use crate::message::{self, Body};
 use crate::names::{IdempotencyKey, RoomName, UserName};
@@ -16,6 +16,13 @@ use crate::websocket::{self, CLOSE_NORMAL, Incoming, Step};
 use super::connection::{PendingJoin, Phase};
 use super::slab::Key;
 use super::{Outside, Shard};
+
+/// Where a call stood.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    InFrame,
+    InUrl,
+}
 
 /// What an answer belongs to: the kind, the connection and the call id ride in the ticket.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,7 +116,7 @@ impl Shard {
         let head = http_head::read(bytes, self.rules.limits.handshake_bytes_max as usize, &self.origins);
         match head {
             Head::NeedMore => 0,
-            Head::Upgrade(used, answer) => {
+            Head::Upgrade(Upgrade { used, answer, call }) => {
                 self.counters.handshakes += 1;
                 if let Some(connection) = self.connections.get_mut(key) {
                     connection.phase = Phase::Open;
@@ -118,6 +125,9 @@ impl Shard {
                 }
                 self.make_ready(key);
                 self.schedule(key);
+                if let Some(call) = call {
+                    self.text(key, call.as_bytes(), Said::InUrl, outside);
+                }
                 used
             }
             Head::Get(path, query) => {
@@ -146,7 +156,7 @@ impl Shard {
             Ok(Step::Frame(used, incoming)) => {
                 match incoming {
                     Some(Incoming::Close(code)) => self.close_received(key, code, outside),
-                    Some(Incoming::Text(text)) if open => self.text(key, &text, outside),
+                    Some(Incoming::Text(text)) if open => self.text(key, &text, Said::InFrame, outside),
                     Some(Incoming::Ping(payload)) if open => {
                         websocket::pong_frame(payload, connection.control());
                         self.control_added(key, outside);
@@ -182,12 +192,17 @@ impl Shard {
         }
     }
 
-    fn text(&mut self, key: Key, text: &[u8], outside: &mut impl Outside) {
+    fn text(&mut self, key: Key, text: &[u8], said: Said, outside: &mut impl Outside) {
         self.counters.calls += 1;
         let (call_id, call) = match self.call_reader.read(text) {
             Ok(call) => call,
             Err((id, refused)) => return self.answer(key, id, &Err(refused), outside),
         };
+        // URLs are kept in logs and histories: nothing secret may be said there, nothing done twice.
+        if said == Said::InUrl && !matches!(call, Call::Subscribe(_)) {
+            let refused = Refused::field(Refusal::BadField, "call");
+            return self.answer(key, Some(call_id), &Err(refused), outside);
+        }
         if call == Call::Ping {
             return self.answer(key, Some(call_id), &Ok(Done::Empty {}), outside);
         }

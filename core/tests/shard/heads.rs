@@ -54,6 +54,36 @@ fn calls_behind_the_head_are_heard_wherever_the_packets_end() {
 }
 
 #[test]
+fn a_first_call_in_the_url_is_answered_behind_the_handshake() {
+    let subscribed = r#"{"id":7,"ok":{"channels":[{"channel":"m_a","position":{"epoch":"000000000000000e","offset":0,"id":""},"next":1,"recovered":false}]}}"#;
+    let refused = |id: &str, code: &str| format!(r#"{{"id":{id},"error":{{"code":"{code}","#);
+    let table = [
+        ("%7B%22id%22:7,%22call%22:%22subscribe%22,%22channels%22:%5B%22m_a%22%5D%7D", subscribed.into()),
+        (r#"{"id":7,"call":"subscribe","channels":["a.b"]}"#, refused("7", "invalid_name")),
+        (r#"{"id":7,"call":"subscribe","channels":[]}"#, refused("7", "bad_field")),
+        (r#"{"id":7,"call":"auth","token":"a.b.c"}"#, refused("7", "bad_field")),
+        (r#"{"id":7,"call":"say","msg":"x"}"#, refused("7", "bad_field")),
+        (r#"{"id":7,"call":"ping"}"#, refused("7", "bad_field")),
+        (r#"{"call":"ping"}"#, refused("null", "missing_id")),
+        ("%FF", refused("null", "bad_json")),
+        ("", refused("null", "bad_json")),
+    ];
+    for (call, expected) in table {
+        let call = call.replace('{', "%7B").replace('}', "%7D").replace('"', "%22");
+        let mut bytes = UPGRADE.replace("/chatup/v1", &format!("/chatup/v1?call={call}")).into_bytes();
+        wire::frame(TEXT, br#"{"id":8,"call":"ping"}"#, [1, 2, 3, 4], &mut bytes);
+        let mut rig = Rig::new(Limits::default());
+        let key = rig.accept();
+        let mut given = rig.bytes(key, &bytes);
+        rig.broker_opens();
+        given.push_str(&rig.given(key));
+        let (head, rest) = given.split_once('\n').expect("more than the handshake");
+        assert!(head.starts_with("HTTP/1.1 101 "), "{given}");
+        assert!(rest.contains(&expected) && rest.contains(r#"{"id":8,"ok":{}}"#), "{call}: {given}");
+    }
+}
+
+#[test]
 fn the_shard_takes_so_many_and_no_more() {
     let mut rig = Rig::new(Limits { connections_per_shard_max: 1, ..Limits::default() });
     let key = rig.open();

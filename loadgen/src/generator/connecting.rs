@@ -233,7 +233,7 @@ impl Generator {
         } else {
             let door = &plan.doors[connection.door as usize];
             let channel = plan.channel_name(connection.lane / u32::try_from(plan.doors.len()).unwrap_or(1));
-            let target = plan.protocol.target(&door.path, &channel);
+            let target = plan.protocol.target(&door.path, &channel, &*connection.session);
             let host = connection.worker.as_ref().map_or(door.authority.as_str(), |(host, _)| host);
             self.drawn += 1;
             let (high, low) = (mix(plan.seed ^ self.drawn), mix(u64::from(plan.run) ^ slot as u64));

@@ -64,6 +64,11 @@ pub enum Heard<'a> {
 
 /// One connection's conversation.
 pub trait Session {
+    /// Its first words, where they can stand in the URL already: a field and its value.
+    fn in_url(&self) -> Option<(&'static str, String)> {
+        None
+    }
+
     /// The WebSocket stands: says what makes it ready. Again after a cut.
     fn begin(&mut self, masks: &mut Masks, out: &mut Vec<u8>, heard: &mut dyn FnMut(Heard<'_>));
 
@@ -100,14 +105,19 @@ impl Kind {
         }
     }
 
-    /// The path that a handshake asks for, where the target's own has `path`.
+    /// What a handshake asks for, where the target's own path is `path`.
     #[must_use]
-    pub fn target(self, path: &str, channel: &str) -> String {
-        match self {
+    pub fn target(self, path: &str, channel: &str, session: &dyn Session) -> String {
+        let mut target = match self {
             Kind::Native => "/chatup/v1".to_owned(),
             Kind::Plain => path.replace("{channel}", channel),
             Kind::SocketIo => "/socket.io/?EIO=4&transport=websocket".to_owned(),
+        };
+        if let Some((name, value)) = session.in_url() {
+            let query = form_urlencoded::Serializer::new(String::new()).append_pair(name, &value).finish();
+            target = format!("{target}?{query}");
         }
+        target
     }
 
     /// The WebSocket subprotocol to offer.

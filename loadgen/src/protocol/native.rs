@@ -158,6 +158,10 @@ impl Native {
 }
 
 impl Session for Native {
+    fn in_url(&self) -> Option<(&'static str, String)> {
+        self.subscribes.then(|| ("call", self.subscription().to_string()))
+    }
+
     fn begin(&mut self, masks: &mut Masks, out: &mut Vec<u8>, heard: &mut dyn FnMut(Heard<'_>)) {
         self.awaited = 0;
         self.in_flight.clear();
@@ -165,13 +169,12 @@ impl Session for Native {
             masks.text(call.to_string().as_bytes(), out);
             *awaited += 1;
         };
-        if self.subscribes {
-            say(&self.subscription(), &mut self.awaited);
-        }
         if self.publishes {
             say(&json!({ "id": AUTH, "call": "auth", "token": self.token.as_deref() }), &mut self.awaited);
             say(&json!({ "id": JOIN, "call": "join", "room": &*self.channel }), &mut self.awaited);
         }
+        // That was asked for in the URL.
+        self.awaited += u8::from(self.subscribes);
         if self.awaited == 0 {
             heard(Heard::Ready { next: None, recovered: None });
         }
@@ -221,6 +224,7 @@ impl Session for Native {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Kind;
 
     fn heard(session: &mut Native, text: &str) -> Vec<String> {
         let mut seen = Vec::new();
@@ -254,6 +258,21 @@ mod tests {
             heard(&mut session, r#"{"id":3,"error":{"code":"banned","message":"","retry":true}}"#),
             ["Failed(\"the server refused: banned\")"]
         );
+    }
+
+    #[test]
+    fn a_subscription_stands_in_the_url() {
+        let mut session = session(true);
+        let call = r#"{"call":"subscribe","channels":["m_a","e_a"],"id":1}"#;
+        assert_eq!(session.in_url(), Some(("call", call.to_owned())));
+        session.position = Some(Box::new(Position { epoch: "e".to_owned(), offset: 7, id: b"i".to_vec() }));
+        let call = r#"{"call":"subscribe","channels":[{"channel":"m_a","position":{"epoch":"e","id":"i","offset":7}},"e_a"],"id":1}"#;
+        assert_eq!(session.in_url(), Some(("call", call.to_owned())));
+        let target = Kind::Native.target("/x", "a", &session);
+        assert!(target.starts_with("/chatup/v1?call=%7B%22call%22%3A%22subscribe%22"), "{target}");
+        assert!(target.bytes().all(|byte| byte.is_ascii_graphic()), "{target}");
+        session.subscribes = false;
+        assert_eq!(Kind::Native.target("/x", "a", &session), "/chatup/v1");
     }
 
     #[test]

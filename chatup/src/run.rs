@@ -158,6 +158,7 @@ fn start_worker(
             config::SlowSubscriber::Close => SlowSubscriberPolicy::Close,
         },
         flush_interval_ms: own.flush_interval_ms.into(),
+        deflate: own.deflate,
         stats_from: match own.stats_from {
             config::StatsFrom::Loopback => StatsFrom::Loopback,
             config::StatsFrom::Anyone => StatsFrom::Anyone,

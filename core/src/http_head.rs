@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, Request, Version};
 use tungstenite::error::{Error, ProtocolError};
 use tungstenite::handshake::server::{create_response, write_response};
 
+use crate::deflate;
 use crate::limits::HTTP_HEADERS_MAX;
 use crate::protocol;
 use crate::refusal::{Refusal, Refused};
@@ -33,6 +34,8 @@ pub struct Upgrade {
     pub answer: Vec<u8>,
     /// A first call, in JSON, that came in the URL (`?call=`): it saves its round trip.
     pub call: Option<String>,
+    /// Messages may be compressed.
+    pub deflates: bool,
 }
 
 /// Whose pages may connect: a list of `scheme://host[:port]`, `scheme://host:*` or `*`.
@@ -118,9 +121,9 @@ fn pattern(text: &str) -> Result<Pattern, OriginError> {
     })
 }
 
-/// Reads what has come of a request.
+/// Reads what has come of a request. `deflate`: compression is agreed to.
 #[must_use]
-pub fn read(bytes: &[u8], bytes_max: usize, origins: &Origins) -> Head {
+pub fn read(bytes: &[u8], bytes_max: usize, origins: &Origins, deflate: bool) -> Head {
     let mut headers = [httparse::EMPTY_HEADER; HTTP_HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     let used = match request.parse(&bytes[..bytes.len().min(bytes_max)]) {
@@ -132,7 +135,7 @@ pub fn read(bytes: &[u8], bytes_max: usize, origins: &Origins) -> Head {
         Err(_) => return Head::Refuse(Refusal::BadRequest),
     };
     match to_request(&request) {
-        Some(request) => decide(&request, used, origins),
+        Some(request) => decide(&request, used, origins, deflate),
         None => Head::Refuse(Refusal::BadRequest),
     }
 }
@@ -151,7 +154,7 @@ fn to_request(parsed: &httparse::Request<'_, '_>) -> Option<Request<()>> {
     Some(request)
 }
 
-fn decide(request: &Request<()>, used: usize, origins: &Origins) -> Head {
+fn decide(request: &Request<()>, used: usize, origins: &Origins, agrees: bool) -> Head {
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or(""));
     if request.method() != Method::GET {
         return Head::Refuse(Refusal::MethodNotAllowed);
@@ -177,9 +180,17 @@ fn decide(request: &Request<()>, used: usize, origins: &Origins) -> Head {
         let confirmed = http::HeaderValue::from_static(protocol::SUBPROTOCOL);
         response.headers_mut().insert("sec-websocket-protocol", confirmed);
     }
+    let mut extensions = request.headers().get_all("sec-websocket-extensions").iter();
+    let agreement = extensions.find_map(|value| deflate::agreement(value.to_str().ok()?)).filter(|_| agrees);
+    if let Some(agreement) = agreement {
+        let agreement = http::HeaderValue::from_static(agreement);
+        response.headers_mut().insert("sec-websocket-extensions", agreement);
+    }
     let mut answer = Vec::with_capacity(192);
     match write_response(&mut answer, &response) {
-        Ok(()) => Head::Upgrade(Upgrade { used, answer, call: first_call(query) }),
+        Ok(()) => {
+            Head::Upgrade(Upgrade { used, answer, call: first_call(query), deflates: agreement.is_some() })
+        }
         Err(_) => Head::Refuse(Refusal::BadRequest),
     }
 }
@@ -225,16 +236,18 @@ mod tests {
 
     fn check(head: &str) -> String {
         let origins = Origins::loopback();
-        match read(head.replace('\n', "\r\n").as_bytes(), 600, &origins) {
+        match read(head.replace('\n', "\r\n").as_bytes(), 600, &origins, true) {
             Head::NeedMore => "more".into(),
-            Head::Upgrade(Upgrade { used, answer, call }) => {
+            Head::Upgrade(Upgrade { used, answer, call, deflates }) => {
                 assert!(used <= head.len() * 2);
                 let answer = String::from_utf8(answer).unwrap().to_ascii_lowercase();
                 assert!(answer.starts_with("http/1.1 101 "));
                 assert!(answer.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{answer}");
                 let confirmed = answer.contains("sec-websocket-protocol: chatup.v1\r\n");
                 let call = call.map_or(String::new(), |call| format!(" {call}"));
-                format!("upgrade{}{call}", if confirmed { " v1" } else { "" })
+                assert_eq!(answer.contains("sec-websocket-extensions: permessage-deflate; "), deflates);
+                let deflates = if deflates { " deflates" } else { "" };
+                format!("upgrade{}{deflates}{call}", if confirmed { " v1" } else { "" })
             }
             Head::Get(path, query) => format!("get {path} {query}"),
             Head::Refuse(refusal) => refusal.code().into(),
@@ -259,6 +272,15 @@ mod tests {
             (good.replace("?x=1", "?call"), "upgrade "),
             (good.replace("?x=1", "?"), "upgrade"),
             (with("Sec-WebSocket-Protocol: other"), "upgrade"),
+            (
+                with("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"),
+                "upgrade deflates",
+            ),
+            (
+                with("Sec-WebSocket-Extensions: x\nSec-WebSocket-Extensions: permessage-deflate"),
+                "upgrade deflates",
+            ),
+            (with("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9"), "upgrade"),
             (with("Origin: http://LOCALHOST:8000"), "upgrade"),
             (with("Origin: https://127.0.0.1"), "upgrade"),
             (with("Origin: http://localhost.evil.example"), "forbidden_origin"),
@@ -310,7 +332,7 @@ mod tests {
     proptest! {
         #[test]
         fn rubbish_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..700)) {
-            let _ = read(&bytes, 600, &Origins::loopback());
+            let _ = read(&bytes, 600, &Origins::loopback(), true);
         }
     }
 }

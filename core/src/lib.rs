@@ -6,13 +6,14 @@
 //! - [`limits`], [`refusal`]: every number and every no, each in one table
 //! - [`names`], [`position`], [`message`]: values that cannot be wrong
 //! - [`token`]: JSON Web Tokens, keys and policies
-//! - [`websocket`], [`http_head`]: the wire below the protocol
+//! - [`deflate`], [`websocket`], [`http_head`]: the wire below the protocol
 //! - `json_depth`, [`protocol`]: the native protocol's calls, answers and notices
 //! - [`room_log`]: a channel's messages as ready wire bytes, and cursors over them
 //! - [`exchange`]: the words between shards, dispatchers and brokers
 //! - [`session`]: what one client may do next
 //! - [`shard`]: all of one shard's decisions, driven by events, with effects for the caller
 
+pub mod deflate;
 pub mod exchange;
 pub mod http_head;
 mod json_depth;

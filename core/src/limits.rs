@@ -45,6 +45,9 @@ pub const BAN_S_MAX: u64 = 100 * 365 * 24 * 60 * 60;
 pub const HTTP_HEADERS_MAX: usize = 64;
 /// Largest payload of a WebSocket control frame, in bytes (RFC 6455, 5.5).
 pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
+/// How hard messages are compressed where that is on, 1 to 9. Beyond it a chat's messages, of a few
+/// hundred bytes each and compressed by themselves, hardly become shorter.
+pub const DEFLATE_LEVEL: u32 = 3;
 /// Largest piece of a channel log's wire bytes, in bytes: one send is at most this long, and a
 /// subscriber in the middle of a send keeps at most this much memory alive.
 pub const LOG_SEGMENT_BYTES_MAX: usize = 64 * 1024;

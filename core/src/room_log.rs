@@ -190,6 +190,12 @@ impl RoomLog {
         Offset(self.before.0 + self.ids.len() as u64)
     }
 
+    /// How much it keeps.
+    #[must_use]
+    pub fn limits(&self) -> LogLimits {
+        self.limits
+    }
+
     /// Bytes of frames kept.
     #[must_use]
     pub fn bytes(&self) -> usize {

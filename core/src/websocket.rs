@@ -2,7 +2,8 @@
 //!
 //! tungstenite reads and writes the headers; the checks that its pieces leave to the caller are
 //! made here: masks, sizes, reserved bits, control frames, fragmentation, UTF-8 and close codes.
-//! No extension is ever agreed on, so every reserved bit is an error.
+//! The only extension ever agreed on is compression ([`crate::deflate`]); all other reserved bits are
+//! errors.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -10,6 +11,7 @@ use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
+use crate::deflate::Inflater;
 use crate::limits::CONTROL_PAYLOAD_BYTES_MAX;
 use crate::refusal::Refusal;
 
@@ -44,16 +46,27 @@ pub enum Step<'a> {
 #[derive(Debug, Default)]
 pub struct FrameReader {
     // Boxed: a connection pays for a pointer, not for a vector that it hardly ever needs.
-    #[allow(clippy::box_collection, reason = "8 bytes an idle connection instead of 24")]
-    fragments: Option<Box<Vec<u8>>>,
+    fragments: Option<Box<Fragments>>,
+}
+
+#[derive(Debug)]
+struct Fragments {
+    bytes: Vec<u8>,
+    deflated: bool,
 }
 
 impl FrameReader {
-    /// Reads the first frame of `bytes` (unmasking it in place).
+    /// Reads the first frame of `bytes` (unmasking it in place). Compressed messages are taken where
+    /// there is an `inflater`.
     ///
     /// # Errors
     /// The refusal with which the connection ends.
-    pub fn read<'a>(&mut self, bytes: &'a mut [u8], message_bytes_max: usize) -> Result<Step<'a>, Refusal> {
+    pub fn read<'a>(
+        &mut self,
+        bytes: &'a mut [u8],
+        message_bytes_max: usize,
+        inflater: Option<&mut Inflater>,
+    ) -> Result<Step<'a>, Refusal> {
         let mut cursor = Cursor::new(&*bytes);
         let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(|_| Refusal::ProtocolError)?
         else {
@@ -62,7 +75,9 @@ impl FrameReader {
         // Bounded by HEADER_BYTES_MAX.
         let start = usize::try_from(cursor.position()).map_err(|_| Refusal::ProtocolError)?;
         let Some(mask) = header.mask else { return Err(Refusal::ProtocolError) };
-        if header.rsv1 || header.rsv2 || header.rsv3 {
+        // Compression is said of a message, on its first frame.
+        let may_be_deflated = inflater.is_some() && header.opcode == OpCode::Data(Data::Text);
+        if (header.rsv1 && !may_be_deflated) || header.rsv2 || header.rsv3 {
             return Err(Refusal::ProtocolError);
         }
         let length = self.check(&header, length, message_bytes_max)?;
@@ -72,12 +87,22 @@ impl FrameReader {
         }
         let payload = &mut bytes[start..end];
         unmask(payload, mask);
-        Ok(Step::Frame(end, self.message(&header, payload)?))
+        let incoming = match self.message(&header, payload)? {
+            Whole::Text(whole, false) => Some(text(whole)?),
+            Whole::Text(deflated, true) => {
+                let inflated =
+                    inflater.ok_or(Refusal::ProtocolError)?.inflate(&deflated, message_bytes_max)?;
+                Some(text(Cow::Owned(inflated))?)
+            }
+            Whole::Control(incoming) => Some(incoming),
+            Whole::Nothing => None,
+        };
+        Ok(Step::Frame(end, incoming))
     }
 
     /// The checks that need no payload, so that nothing is gathered that would be refused.
     fn check(&self, header: &FrameHeader, length: u64, message_bytes_max: usize) -> Result<usize, Refusal> {
-        let gathered = self.fragments.as_ref().map_or(0, |fragments| fragments.len());
+        let gathered = self.fragments.as_ref().map_or(0, |fragments| fragments.bytes.len());
         let length = usize::try_from(length).map_err(|_| Refusal::FrameTooLarge)?;
         match header.opcode {
             OpCode::Control(_) if length > CONTROL_PAYLOAD_BYTES_MAX || !header.is_final => {
@@ -95,32 +120,37 @@ impl FrameReader {
         }
     }
 
-    fn message<'a>(
-        &mut self,
-        header: &FrameHeader,
-        payload: &'a [u8],
-    ) -> Result<Option<Incoming<'a>>, Refusal> {
+    fn message<'a>(&mut self, header: &FrameHeader, payload: &'a [u8]) -> Result<Whole<'a>, Refusal> {
         match header.opcode {
-            OpCode::Control(Control::Ping) => Ok(Some(Incoming::Ping(payload))),
-            OpCode::Control(Control::Pong) => Ok(Some(Incoming::Pong)),
-            OpCode::Control(_) => close(payload).map(|code| Some(Incoming::Close(code))),
+            OpCode::Control(Control::Ping) => Ok(Whole::Control(Incoming::Ping(payload))),
+            OpCode::Control(Control::Pong) => Ok(Whole::Control(Incoming::Pong)),
+            OpCode::Control(_) => close(payload).map(|code| Whole::Control(Incoming::Close(code))),
             OpCode::Data(_) => {
                 let Some(mut gathered) = self.fragments.take() else {
                     if header.is_final {
-                        return text(Cow::Borrowed(payload)).map(Some);
+                        return Ok(Whole::Text(Cow::Borrowed(payload), header.rsv1));
                     }
-                    self.fragments = Some(Box::new(payload.to_vec()));
-                    return Ok(None);
+                    let first = Fragments { bytes: payload.to_vec(), deflated: header.rsv1 };
+                    self.fragments = Some(Box::new(first));
+                    return Ok(Whole::Nothing);
                 };
-                gathered.extend_from_slice(payload);
+                gathered.bytes.extend_from_slice(payload);
                 if header.is_final {
-                    return text(Cow::Owned(*gathered)).map(Some);
+                    return Ok(Whole::Text(Cow::Owned(gathered.bytes), gathered.deflated));
                 }
                 self.fragments = Some(gathered);
-                Ok(None)
+                Ok(Whole::Nothing)
             }
         }
     }
+}
+
+/// What a frame has made whole.
+enum Whole<'a> {
+    Nothing,
+    /// All of a text, and whether it is compressed.
+    Text(Cow<'a, [u8]>, bool),
+    Control(Incoming<'a>),
 }
 
 fn text(payload: Cow<'_, [u8]>) -> Result<Incoming<'_>, Refusal> {
@@ -177,6 +207,22 @@ pub fn text_header(length: usize, out: &mut Vec<u8>) {
     header(OpCode::Data(Data::Text), length, out);
 }
 
+/// Appends a text frame whose payload is compressed.
+pub fn deflated_frame(payload: &[u8], out: &mut Vec<u8>) {
+    let header = FrameHeader { opcode: OpCode::Data(Data::Text), rsv1: true, ..FrameHeader::default() };
+    // Writing to a vector cannot fail.
+    let _ = header.format(payload.len() as u64, out);
+    out.extend_from_slice(payload);
+}
+
+/// The payload of a whole frame from the server.
+#[must_use]
+pub fn payload_of(frame: &[u8]) -> &[u8] {
+    let mut cursor = Cursor::new(frame);
+    let _ = FrameHeader::parse(&mut cursor);
+    frame.get(usize::try_from(cursor.position()).unwrap_or(usize::MAX)..).unwrap_or_default()
+}
+
 /// Appends a text frame.
 pub fn text_frame(payload: &[u8], out: &mut Vec<u8>) {
     text_header(payload.len(), out);
@@ -230,9 +276,13 @@ mod tests {
 
     /// Everything that a stream of frames gives, in words.
     fn read_all(bytes: &[u8]) -> Vec<String> {
+        read_with(bytes, None)
+    }
+
+    fn read_with(bytes: &[u8], mut inflater: Option<Inflater>) -> Vec<String> {
         let (mut reader, mut bytes, mut seen) = (FrameReader::default(), bytes.to_vec(), Vec::new());
         loop {
-            let (used, incoming) = match reader.read(&mut bytes, MAX) {
+            let (used, incoming) = match reader.read(&mut bytes, MAX, inflater.as_mut()) {
                 Ok(Step::NeedMore) => break,
                 Ok(Step::Frame(used, incoming)) => (used, incoming.map(|i| describe(&i))),
                 Err(refusal) => {
@@ -311,6 +361,34 @@ mod tests {
     }
 
     #[test]
+    fn compressed_messages_where_that_was_agreed() {
+        let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+        let bomb = crate::deflate::Deflater::default().deflate(&[b'a'; MAX + 1]).expect("shorter").to_vec();
+        let table: Vec<(&str, Vec<u8>, &[&str])> = vec![
+            ("compressed", frame(0xc1, &hello), &["text Hello"]),
+            ("not compressed", frame(0x81, b"hi"), &["text hi"]),
+            (
+                "in fragments",
+                [frame(0x41, &hello[..3]), frame(0x89, b""), frame(0x80, &hello[3..])].concat(),
+                &["ping 0", "text Hello"],
+            ),
+            (
+                "said again",
+                [frame(0x41, &hello[..3]), frame(0xc0, &hello[3..])].concat(),
+                &["protocol_error"],
+            ),
+            ("said too late", [frame(0x01, b"a"), frame(0xc0, &hello)].concat(), &["protocol_error"]),
+            ("a compressed ping", frame(0xc9, b""), &["protocol_error"]),
+            ("no compressed form", frame(0xc1, b"Hello"), &["protocol_error"]),
+            ("larger than is taken", frame(0xc1, &bomb), &["frame_too_large"]),
+            ("not utf-8", frame(0xc1, &[0x00, 0x01, 0x00, 0xfe, 0xff, 0xff, 0x00]), &["invalid_utf8"]),
+        ];
+        for (name, bytes, expected) in table {
+            assert_eq!(read_with(&bytes, Some(Inflater::default())), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn frames_from_the_server() {
         let built = |build: &dyn Fn(&mut Vec<u8>)| {
             let mut out = Vec::new();
@@ -318,6 +396,11 @@ mod tests {
             out
         };
         assert_eq!(built(&|out| text_frame(b"hi", out)), b"\x81\x02hi");
+        assert_eq!(built(&|out| deflated_frame(b"x", out)), b"\xc1\x01x");
+        for length in [0, 1, 125, 126, 65_536] {
+            let payload = vec![b'x'; length];
+            assert_eq!(payload_of(&built(&|out| text_frame(&payload, out))), payload);
+        }
         assert_eq!(built(&|out| pong_frame(b"p", out)), b"\x8a\x01p");
         assert_eq!(built(&|out| close_frame(1001, "x", out)), b"\x88\x03\x03\xe9x");
         assert_eq!(built(&|out| close_frame(1001, &"\u{e9}".repeat(99), out)).len(), 2 + 2 + 122);
@@ -330,7 +413,7 @@ mod tests {
         #[test]
         fn rubbish_never_panics_and_never_reads_past_its_end(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let mut copy = bytes.clone();
-            if let Ok(Step::Frame(used, _)) = FrameReader::default().read(&mut copy, MAX) {
+            if let Ok(Step::Frame(used, _)) = FrameReader::default().read(&mut copy, MAX, Some(&mut Inflater::default())) {
                 prop_assert!(used <= bytes.len());
             }
         }

@@ -4,6 +4,8 @@
 
 #[path = "shard/calls.rs"]
 mod calls;
+#[path = "shard/compression.rs"]
+mod compression;
 #[path = "shard/deadlines.rs"]
 mod deadlines;
 #[path = "shard/fairness.rs"]

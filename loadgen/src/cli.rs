@@ -164,6 +164,9 @@ pub struct Options {
     /// Repeatable
     #[arg(long, value_name = "PID", action = ArgAction::Append, help_heading = "Target")]
     pub pid: Vec<u32>,
+    /// Have messages compressed (permessage-deflate), each by itself
+    #[arg(long, help_heading = "Target")]
+    pub deflate: bool,
     /// Private key (PEM) or secret that publishers' tokens are signed with
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     pub key_file: Option<PathBuf>,

@@ -74,6 +74,8 @@ pub struct Plan {
     pub slow_bytes_per_s: u64,
     /// Clients must be able to come back where they were.
     pub resumes: bool,
+    /// Messages are to be compressed.
+    pub deflate: bool,
 }
 
 /// One connection's place.
@@ -311,6 +313,7 @@ pub(crate) mod tests {
             comers: 0,
             slow: 0,
             slow_bytes_per_s: 0,
+            deflate: false,
             resumes: false,
         }
     }

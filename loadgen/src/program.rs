@@ -162,6 +162,7 @@ fn settings(options: &Options) -> BTreeMap<String, String> {
     };
     more("server-cores", cores(&options.server_cores));
     more("client-cores", cores(&options.client_cores));
+    more("deflate", options.deflate.then(String::new));
     let set = &options.server_set;
     more("server-set", (!set.is_empty()).then(|| set.join(" ")));
     match options.scenario {

@@ -21,11 +21,18 @@ const WHOLE_TEXT: u8 = 0x81;
 /// Lengths from here on stand in bytes of their own.
 const SHORT_LENGTHS: u8 = 126;
 
+/// What is offered where messages are to be compressed: each by itself, so that a frame means the same
+/// to all.
+const DEFLATE: &str =
+    "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits";
+
 /// Something whole that the server sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// A text message.
     Text(&'a [u8]),
+    /// A text message, compressed.
+    Deflated(&'a [u8]),
     /// A ping, to be answered with the same payload.
     Ping(&'a [u8]),
     /// A pong.
@@ -62,13 +69,15 @@ fn read_any(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, &'static str> {
     if header.mask.is_some() {
         return Err("a masked frame from a server");
     }
-    if header.rsv1 || header.rsv2 || header.rsv3 {
+    let deflated = header.rsv1 && header.opcode == OpCode::Data(Data::Text);
+    if (header.rsv1 && !deflated) || header.rsv2 || header.rsv3 {
         return Err("a frame of an extension that was not agreed on");
     }
     if !header.is_final {
         return Err("a fragmented message, which this program does not read");
     }
     let frame = match header.opcode {
+        OpCode::Data(Data::Text) if deflated => Frame::Deflated(payload),
         OpCode::Data(Data::Text) => Frame::Text(payload),
         OpCode::Control(Control::Ping) => Frame::Ping(payload),
         OpCode::Control(Control::Pong) => Frame::Pong,
@@ -149,25 +158,34 @@ impl Key {
     }
 }
 
-/// Adds the request for a WebSocket.
-pub fn request(authority: &str, target: &str, key: &Key, subprotocol: Option<&str>, out: &mut Vec<u8>) {
+/// Adds the request for a WebSocket, with the offer to compress if `deflate`.
+pub fn request(
+    authority: &str,
+    target: &str,
+    key: &Key,
+    subprotocol: Option<&str>,
+    deflate: bool,
+    out: &mut Vec<u8>,
+) {
+    let extensions = if deflate { format!("Sec-WebSocket-Extensions: {DEFLATE}\r\n") } else { String::new() };
     let subprotocol =
         subprotocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();
     out.extend_from_slice(
         format!(
             "GET {target} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n{subprotocol}\r\n",
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n{subprotocol}{extensions}\r\n",
             key.sent
         )
         .as_bytes(),
     );
 }
 
-/// Reads the answer to a handshake: its length in bytes, or nothing if it is not all there.
+/// Reads the answer to a handshake: its length in bytes, or nothing if it is not all there. To
+/// compress must be agreed on if `deflate`, and must not otherwise.
 ///
 /// # Errors
 /// Why it is no yes, in words.
-pub fn answer(bytes: &[u8], key: &Key) -> Result<Option<usize>, String> {
+pub fn answer(bytes: &[u8], key: &Key, deflate: bool) -> Result<Option<usize>, String> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let length = match response.parse(bytes).map_err(|_| "the answer is no HTTP".to_owned())? {
@@ -182,7 +200,17 @@ pub fn answer(bytes: &[u8], key: &Key) -> Result<Option<usize>, String> {
     let accepted = response.headers.iter().any(|header| {
         header.name.eq_ignore_ascii_case("sec-websocket-accept") && header.value == key.accept.as_bytes()
     });
-    if accepted { Ok(Some(length)) } else { Err("a handshake with a wrong key".to_owned()) }
+    if !accepted {
+        return Err("a handshake with a wrong key".to_owned());
+    }
+    let mut extensions =
+        response.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("sec-websocket-extensions"));
+    let agreed = extensions.any(|header| header.value.starts_with(b"permessage-deflate"));
+    match (deflate, agreed) {
+        (true, false) => Err("the server does not compress".to_owned()),
+        (false, true) => Err("an extension that was not offered".to_owned()),
+        _ => Ok(Some(length)),
+    }
 }
 
 #[cfg(test)]
@@ -266,15 +294,22 @@ mod tests {
         };
         let yes = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-        assert_eq!(answer(format!("{yes}more").as_bytes(), &key), Ok(Some(yes.len())));
-        assert_eq!(answer(&yes.as_bytes()[..yes.len() - 1], &key), Ok(None));
+        assert_eq!(answer(format!("{yes}more").as_bytes(), &key, false), Ok(Some(yes.len())));
+        assert_eq!(answer(&yes.as_bytes()[..yes.len() - 1], &key, false), Ok(None));
         assert_eq!(
-            answer(yes.replace("s3pP", "s3pp").as_bytes(), &key),
+            answer(yes.replace("s3pP", "s3pp").as_bytes(), &key, false),
             Err("a handshake with a wrong key".to_owned())
         );
-        assert_eq!(answer(b"HTTP/1.1 503 No\r\n\r\n", &key), Err("HTTP status 503".to_owned()));
-        assert!(answer(b"hello\r\n\r\n", &key).is_err());
+        assert_eq!(answer(b"HTTP/1.1 503 No\r\n\r\n", &key, false), Err("HTTP status 503".to_owned()));
+        assert!(answer(b"hello\r\n\r\n", &key, false).is_err());
+        let agreed = yes.replace("Upgrade:", "Sec-WebSocket-Extensions: permessage-deflate; x\r\nUpgrade:");
+        assert_eq!(answer(agreed.as_bytes(), &key, true), Ok(Some(agreed.len())));
+        assert_eq!(
+            answer(agreed.as_bytes(), &key, false),
+            Err("an extension that was not offered".to_owned())
+        );
+        assert_eq!(answer(yes.as_bytes(), &key, true), Err("the server does not compress".to_owned()));
         let endless = format!("HTTP/1.1 101 Yes\r\nX: {}", "x".repeat(HEAD_BYTES_MAX));
-        assert_eq!(answer(endless.as_bytes(), &key), Err("an endless head".to_owned()));
+        assert_eq!(answer(endless.as_bytes(), &key, false), Err("an endless head".to_owned()));
     }
 }

@@ -76,6 +76,25 @@ fn fanout_and_chat() {
 }
 
 #[test]
+fn compressed() {
+    let run =
+        "fanout --spawn --shards 2 --clients 50 --publishers 3 --rate 40 --duration 1s --size 1000 --seed 5";
+    let bytes = |arguments: &str| number(&check(arguments)["deliveries"]["bytes"]);
+    let (plain, compressed) =
+        (bytes(run), bytes(&format!("{run} --deflate --server-set worker.deflate=true")));
+    assert!(compressed * 3 < plain, "{compressed} bytes of {plain}");
+    // A server that does not compress is no server to measure that at.
+    let bin = program();
+    let output = Command::new(bin.with_file_name("loadgen"))
+        .args("fanout --spawn --clients 1 --duration 100ms --deflate --quiet --server-bin".split(' '))
+        .arg(bin)
+        .output()
+        .expect("loadgen is built beside this test");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the server does not compress"), "{output:?}");
+}
+
+#[test]
 fn comings_and_goings() {
     let report = check("churn --spawn --clients 100 --lifetime 500ms --rate 40 --duration 2s --seed 3");
     assert!(report["figures"]["churned_total"].as_f64().expect("a figure") > 100.0, "{report}");

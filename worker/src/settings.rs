@@ -57,6 +57,8 @@ pub struct Settings {
     pub slow_subscribers: SlowSubscriberPolicy,
     /// How long a room's messages are gathered before they are sent, in milliseconds.
     pub flush_interval_ms: u64,
+    /// Whether messages are compressed for clients that ask for it.
+    pub deflate: bool,
     /// Who may read `/stats`.
     pub stats_from: StatsFrom,
     /// Descriptors that the rest of the process needs.

@@ -171,6 +171,7 @@ impl Worker {
                 origins: settings.origins.clone(),
                 slow_subscribers: settings.slow_subscribers,
                 flush_interval_ms: settings.flush_interval_ms,
+                deflate: settings.deflate,
             },
             broker: broker.connect(Box::new(self.senders[usize::from(number)].clone()))?,
             senders: self.senders.clone(),

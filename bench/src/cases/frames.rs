@@ -36,7 +36,7 @@ pub fn read(payload_bytes: usize) -> impl FnMut() {
     let mut reader = FrameReader::default();
     move || {
         let length = frame.len();
-        let step = reader.read(black_box(&mut frame), 1 << 20);
+        let step = reader.read(black_box(&mut frame), 1 << 20, None);
         assert!(matches!(black_box(step), Ok(Step::Frame(used, Some(_))) if used == length));
     }
 }

@@ -71,6 +71,7 @@ impl Rig {
             origins: Origins::loopback(),
             slow_subscribers: SlowSubscriberPolicy::Tell,
             flush_interval_ms: 0,
+            deflate: false,
         });
         let mut rig = Rig { shard, world: World::default(), now_ms: 0, input: Vec::new() };
         rig.set_time(0);

@@ -59,6 +59,9 @@ pub struct Worker {
     /// How long a room's messages are gathered before they are sent, in milliseconds, 0 to 10000: fewer
     /// and larger sends, for so much more latency (ChatUp's `msgBufferDelay`).
     pub flush_interval_ms: u32,
+    /// Whether messages are compressed for clients that ask for it (permessage-deflate), browsers
+    /// among them: fewer bytes, for more CPU and memory.
+    pub deflate: bool,
     /// Who may read this worker's figures: "loopback" (this machine), "anyone" or "nobody".
     pub stats_from: StatsFrom,
 }
@@ -76,6 +79,7 @@ impl Default for Worker {
             slow_subscriber: SlowSubscriber::Tell,
             io: Io::Auto,
             flush_interval_ms: 0,
+            deflate: false,
             stats_from: StatsFrom::Loopback,
         }
     }

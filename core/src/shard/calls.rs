@@ -113,13 +113,19 @@ impl Shard {
     }
 
     fn process_head(&mut self, key: Key, bytes: &[u8], outside: &mut impl Outside) -> usize {
-        let head = http_head::read(bytes, self.rules.limits.handshake_bytes_max as usize, &self.origins);
+        let head = http_head::read(
+            bytes,
+            self.rules.limits.handshake_bytes_max as usize,
+            &self.origins,
+            self.deflating.is_some(),
+        );
         match head {
             Head::NeedMore => 0,
-            Head::Upgrade(Upgrade { used, answer, call }) => {
+            Head::Upgrade(Upgrade { used, answer, call, deflates }) => {
                 self.counters.handshakes += 1;
                 if let Some(connection) = self.connections.get_mut(key) {
                     connection.phase = Phase::Open;
+                    connection.deflates = deflates;
                     connection.since = self.ticks;
                     connection.control().extend_from_slice(&answer);
                 }
@@ -149,7 +155,8 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(key) else { return 0 };
         let open = connection.phase == Phase::Open;
         let mut reader = std::mem::take(&mut connection.reader);
-        let step = reader.read(bytes, self.rules.limits.message_bytes_max as usize);
+        let inflater = self.deflating.as_mut().filter(|_| connection.deflates).map(|both| &mut both.inflater);
+        let step = reader.read(bytes, self.rules.limits.message_bytes_max as usize, inflater);
         connection.reader = reader;
         match step {
             Ok(Step::NeedMore) => 0,

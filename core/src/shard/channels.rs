@@ -16,8 +16,10 @@ use crate::refusal::{Refusal, Refused};
 use crate::room_log::{FrameRun, RoomLog};
 
 use super::calls::open_ticket;
+use super::deflated::DeflatedLog;
 use super::fanout::Pass;
 use super::slab::Key;
+use super::syncing::{SyncNumber, Syncing};
 use super::{Outside, Shard};
 
 /// Between shards.
@@ -28,9 +30,9 @@ pub enum ShardMessage {
     /// To the owner: it has no more.
     Detach(ChannelName, u16),
     /// To the owner: hand this shard what it lacks of the channel now, and say when that is done.
-    Sync(ChannelName, u16),
+    Sync(ChannelName, u16, SyncNumber),
     /// From the owner: that is done.
-    Synced(ChannelName),
+    Synced(ChannelName, SyncNumber),
     /// From the owner: messages; `fresh` ones begin a copy anew.
     Run {
         /// The channel.
@@ -47,8 +49,8 @@ pub enum ShardMessage {
 /// Another shard that has subscribers of a channel owned here.
 pub(super) struct AttachedShard {
     pub(super) shard: u16,
-    /// It is to be told when it has everything.
-    pub(super) wants_sync: bool,
+    /// It is to be told when it has everything: which question that answers.
+    pub(super) wants_sync: Option<SyncNumber>,
     /// The last message handed to it; nothing yet without.
     pub(super) cursor: Option<Offset>,
 }
@@ -59,6 +61,8 @@ pub(super) struct Channel {
     pub(super) room: Option<RoomName>,
     /// Nothing until it is open.
     pub(super) log: Option<RoomLog>,
+    /// The same, compressed, while somebody subscribes who asked for that.
+    pub(super) deflated: DeflatedLog,
     /// Places of connections.
     pub(super) subscribers: Vec<u32>,
     /// Connections with a `subscribe` that waits for the channel to open.
@@ -67,8 +71,7 @@ pub(super) struct Channel {
     pub(super) holds: u32,
     /// The broker, or its owner, has been asked for it and has not answered: once is enough.
     fetching: bool,
-    /// Its owner has been asked for what is new, and has not answered.
-    syncing: bool,
+    pub(super) sync: Syncing,
     pub(super) attached: Vec<AttachedShard>,
     pub(super) dirty: bool,
     pub(super) pass: Pass,
@@ -101,11 +104,12 @@ impl Shard {
             name: name.clone(),
             room: name.room_of_messages(),
             log: None,
+            deflated: DeflatedLog::default(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
             holds: 0,
             fetching: false,
-            syncing: false,
+            sync: Syncing::default(),
             attached: Vec::new(),
             dirty: false,
             pass: Pass::default(),
@@ -139,29 +143,6 @@ impl Shard {
         }
     }
 
-    /// Asks the owner for what this shard's copy lacks. The owner's own log is the truth.
-    pub(super) fn sync_channel(&mut self, name: &ChannelName, outside: &mut impl Outside) {
-        let index = self.channel_index.get(name).copied();
-        let Some(channel) = index.and_then(|index| self.channels.at_mut(index)) else { return };
-        if !std::mem::replace(&mut channel.syncing, true) {
-            let owner = name.owner(self.shards);
-            self.tell_shard(owner, ShardMessage::Sync(name.clone(), self.shard), outside);
-        }
-    }
-
-    fn synced(&mut self, name: &ChannelName, outside: &mut impl Outside) {
-        let Some(index) = self.channel_index.get(name).copied() else { return };
-        let Some(channel) = self.channels.at_mut(index) else { return };
-        channel.syncing = false;
-        if channel.log.is_some() {
-            for key in std::mem::take(&mut channel.waiters) {
-                self.channel_arrived(key, index, outside);
-            }
-        }
-        // Whoever waited may be gone.
-        self.linger_if_unused(index);
-    }
-
     /// Something from another shard.
     pub fn shard_message(&mut self, message: ShardMessage, outside: &mut impl Outside) {
         match message {
@@ -174,7 +155,8 @@ impl Shard {
             ShardMessage::Attach(name, shard) => {
                 let index = self.open_channel(&name, outside);
                 let Some(channel) = self.channels.at_mut(index) else { return };
-                let wants_sync = channel.attached.iter().any(|one| one.shard == shard && one.wants_sync);
+                let wants_sync = channel.attached.iter().find(|one| one.shard == shard);
+                let wants_sync = wants_sync.and_then(|one| one.wants_sync);
                 channel.attached.retain(|attached| attached.shard != shard);
                 channel.attached.push(AttachedShard { shard, cursor: None, wants_sync });
                 self.mark_dirty(index);
@@ -186,19 +168,19 @@ impl Shard {
                 }
                 self.linger_if_unused(index);
             }
-            ShardMessage::Sync(name, shard) => {
+            ShardMessage::Sync(name, shard, number) => {
                 let index = self.channel_index.get(&name).copied();
                 let channel = index.and_then(|index| self.channels.at_mut(index));
                 let attached = channel.and_then(|c| c.attached.iter_mut().find(|one| one.shard == shard));
                 match (index, attached) {
                     (Some(index), Some(attached)) => {
-                        attached.wants_sync = true;
+                        attached.wants_sync = Some(number);
                         self.mark_dirty(index);
                     }
-                    _ => self.tell_shard(shard, ShardMessage::Synced(name), outside),
+                    _ => self.tell_shard(shard, ShardMessage::Synced(name, number), outside),
                 }
             }
-            ShardMessage::Synced(name) => self.synced(&name, outside),
+            ShardMessage::Synced(name, number) => self.synced(&name, number, outside),
             ShardMessage::Run { channel, fresh, run } => self.take_run(&channel, fresh, &run, outside),
             ShardMessage::OpenFailed(name, refused) => self.open_failed(&name, refused, outside),
         }
@@ -317,9 +299,10 @@ impl Shard {
         if channel.log.is_some() {
             // It was to catch up, and still has to, whether or not there is another message.
             self.refetch.push(name.clone());
-            // Who waits for that is answered from what there is.
+            channel.sync.unanswered();
+            // Who waits for that has seen more than is here, and may ask again.
             for key in std::mem::take(&mut channel.waiters) {
-                self.channel_arrived(key, index, outside);
+                self.subscribe_failed(key, index, refused, outside);
             }
             self.linger_if_unused(index);
             return;
@@ -342,13 +325,19 @@ impl Shard {
         let slot = u32::try_from(entry.subscribers.len()).ok()?;
         entry.subscribers.push(key.index);
         entry.pass.joined();
+        if self.connections.get(key).is_some_and(|connection| connection.deflates) {
+            entry.deflated.joined();
+        }
         self.count_changed(channel);
         self.counters.subscriptions += 1;
         Some(slot)
     }
 
-    pub(super) fn remove_subscriber(&mut self, channel: u32, slot: u32) {
+    pub(super) fn remove_subscriber(&mut self, channel: u32, slot: u32, deflates: bool) {
         let Some(entry) = self.channels.at_mut(channel) else { return };
+        if deflates {
+            entry.deflated.left();
+        }
         entry.subscribers.swap_remove(slot as usize);
         let under_way = entry.pass.is_under_way();
         // Whoever was last in the list has taken the place.

@@ -8,6 +8,7 @@ use crate::position::{Offset, Position};
 use crate::session::Session;
 use crate::websocket::FrameReader;
 
+use super::syncing::SyncNumber;
 use super::timers::Ticks;
 
 /// A connection's place in a channel's list of subscribers, and how far it has been sent.
@@ -62,8 +63,6 @@ pub(super) struct PendingSubscribe {
     pub(super) items: Vec<PendingChannel>,
     /// How many of them are not open yet.
     pub(super) missing: u32,
-    /// How often what it names has been asked for anew.
-    pub(super) catch_ups: u8,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +70,9 @@ pub(super) struct PendingChannel {
     pub(super) channel: u32,
     pub(super) position: Option<Position>,
     pub(super) history: u32,
+    /// Where the copy here was behind the position: the first of the owner's answers that says what
+    /// has become of it.
+    pub(super) answer: Option<SyncNumber>,
 }
 
 /// A `join` that waits for the broker.
@@ -102,6 +104,8 @@ pub(super) struct Connection {
     pub(super) blocked: bool,
     /// A ping waits for any sign of life.
     pub(super) pinged: bool,
+    /// Messages may be compressed, both ways.
+    pub(super) deflates: bool,
     /// The batch of sends that its last one belongs to: at most one of a batch is its.
     pub(super) batch: u32,
     pub(super) rest: Option<Box<Rest>>,
@@ -127,6 +131,7 @@ impl Connection {
             queued: false,
             blocked: false,
             pinged: false,
+            deflates: false,
             batch,
             rest: None,
             control: None,

@@ -254,7 +254,7 @@ impl Shard {
         let mut made: Option<(Option<Offset>, Arc<FrameRun>, bool)> = None;
         for attached in &mut channel.attached {
             if attached.cursor == Some(log.head_offset()) {
-                synced.extend(std::mem::take(&mut attached.wants_sync).then_some(attached.shard));
+                synced.extend(attached.wants_sync.take().map(|number| (attached.shard, number)));
                 continue;
             }
             let (run, fresh) = match &made {
@@ -273,16 +273,16 @@ impl Shard {
             if outside.to_shard(attached.shard, message).is_ok() {
                 attached.cursor = Some(last);
                 behind |= last < log.head_offset();
-                if last == log.head_offset() && std::mem::take(&mut attached.wants_sync) {
-                    synced.push(attached.shard);
+                if last == log.head_offset() {
+                    synced.extend(attached.wants_sync.take().map(|number| (attached.shard, number)));
                 }
             } else {
                 behind = true;
             }
         }
         let name = channel.name.clone();
-        for shard in synced {
-            self.tell_shard(shard, ShardMessage::Synced(name.clone()), outside);
+        for (shard, number) in synced {
+            self.tell_shard(shard, ShardMessage::Synced(name.clone(), number), outside);
         }
         if behind {
             // Its queue is full: the next turn tries again, with all that has come by then.

@@ -9,11 +9,13 @@
 mod calls;
 mod channels;
 mod connection;
+mod deflated;
 mod fanout;
 mod lifecycle;
 mod sending;
 mod slab;
 mod subscribing;
+mod syncing;
 mod timers;
 mod unused;
 mod viewers;
@@ -33,9 +35,11 @@ use crate::session::Rules;
 pub use channels::{ShardMessage, beginning};
 pub use sending::{AfterSend, Begun, Outgoing};
 pub use slab::Key;
+pub use syncing::SyncNumber;
 
 use channels::Channel;
 use connection::Connection;
+use deflated::Deflating;
 use fanout::Source;
 use sending::{Flight, Memo};
 use slab::Slab;
@@ -100,6 +104,8 @@ pub struct ShardConfig {
     pub slow_subscribers: SlowSubscriberPolicy,
     /// How long a room's messages are gathered before they are sent, in milliseconds.
     pub flush_interval_ms: u64,
+    /// Whether messages are compressed for clients that ask for it.
+    pub deflate: bool,
 }
 
 /// What a shard has done since its start, and how much it carries.
@@ -159,7 +165,10 @@ pub struct Shard {
     flights: Vec<Flight>,
     batch: u32,
     again: Vec<u32>,
-    memo: Option<Memo>,
+    /// One for each form of a message on the wire.
+    memos: [Option<Memo>; 2],
+    /// Where compression is on.
+    deflating: Option<Box<Deflating>>,
     /// Channels that wait for the end of their flush window, and when that is.
     flushing: VecDeque<(u64, Key)>,
     flush_interval_ms: u64,
@@ -167,6 +176,8 @@ pub struct Shard {
     crowded: usize,
     /// Connections of which the caller must let go.
     dead: Vec<Key>,
+    /// The last question to another shard of how far a channel is.
+    last_sync: SyncNumber,
     /// Channels that nobody uses, and when they are closed.
     lingering: VecDeque<(u64, Key)>,
     /// Channels that lack messages which the broker could not give.
@@ -222,11 +233,13 @@ impl Shard {
             flights: Vec::new(),
             batch: 1,
             again: Vec::new(),
-            memo: None,
+            memos: [None, None],
+            deflating: config.deflate.then(Box::default),
             flushing: VecDeque::new(),
             flush_interval_ms: config.flush_interval_ms,
             crowded: 0,
             dead: Vec::new(),
+            last_sync: SyncNumber::default(),
             lingering: VecDeque::new(),
             refetch: Vec::new(),
             changed_counts: Vec::new(),

@@ -157,9 +157,11 @@ impl Shard {
         for index in 0..connection.subscriptions.len() {
             let subscription = &mut connection.subscriptions[index];
             let (number, before) = (subscription.channel, subscription.cursor);
-            let Some(channel) = self.channels.at(number) else { continue };
+            let Some(channel) = self.channels.at_mut(number) else { continue };
             let Some(log) = &channel.log else { continue };
-            match log.after(before) {
+            let wire =
+                channel.deflated.or(log, self.deflating.as_deref_mut().filter(|_| connection.deflates));
+            match wire.after(before) {
                 Run::UpToDate => {}
                 Run::Frames(slice, after) => {
                     subscription.cursor = after;
@@ -221,11 +223,14 @@ impl Shard {
         }
         let subscription = connection.subscriptions.iter_mut().find(|one| one.channel == index)?;
         let before = subscription.cursor;
-        if !matches!(&self.memo, Some(memo) if memo.channel == index && memo.before == before) {
-            match log.after(before) {
+        let memo = &mut self.memos[usize::from(connection.deflates)];
+        if !matches!(memo, Some(memo) if memo.channel == index && memo.before == before) {
+            let wire =
+                channel.deflated.or(log, self.deflating.as_deref_mut().filter(|_| connection.deflates));
+            match wire.after(before) {
                 Run::UpToDate => return None,
                 Run::Frames(slice, after) => {
-                    self.memo = Some(Memo { channel: index, before, slice, after });
+                    *memo = Some(Memo { channel: index, before, slice, after });
                 }
                 Run::Gap { .. } => {
                     self.make_ready(key);
@@ -233,7 +238,7 @@ impl Shard {
                 }
             }
         }
-        let memo = self.memo.as_ref()?;
+        let memo = memo.as_ref()?;
         let (slice, after) = (memo.slice.clone(), memo.after);
         subscription.cursor = after;
         connection.batch = self.batch;
@@ -302,7 +307,7 @@ impl Shard {
     /// sends, before anything else is told.
     pub fn settle(&mut self) {
         self.flights.clear();
-        self.memo = None;
+        self.memos = [None, None];
         // Comes round after four billion batches; a connection that has not sent since waits for
         // one more.
         self.batch = self.batch.wrapping_add(1);

@@ -28,11 +28,10 @@ impl Shard {
         if let Some(refusal) = refusal {
             return self.answer(key, Some(call), &Err(refusal.into()), outside);
         }
-        let mut pending =
-            PendingSubscribe { call, items: Vec::with_capacity(asked.len()), missing: 0, catch_ups: 0 };
+        let mut pending = PendingSubscribe { call, items: Vec::with_capacity(asked.len()), missing: 0 };
         for Subscribe { channel, position, history } in asked {
             let index = self.open_channel(&channel, outside);
-            pending.items.push(PendingChannel { channel: index, position, history });
+            pending.items.push(PendingChannel { channel: index, position, history, answer: None });
             let Some(entry) = self.channels.at_mut(index) else { continue };
             entry.holds += 1;
             if entry.log.is_none() {
@@ -91,32 +90,6 @@ impl Shard {
         self.answer(key, Some(pending.call), &Err(refused), outside);
     }
 
-    /// Who has seen more than this shard's copy was on another shard before. The copy catches up
-    /// first: else it would be told that it cannot recover, and be sent messages again.
-    fn catch_up_first(
-        &mut self,
-        key: Key,
-        pending: &mut PendingSubscribe,
-        outside: &mut impl Outside,
-    ) -> bool {
-        // An answer that was on its way when this call came may be from before it: hence twice.
-        if pending.catch_ups == 2 {
-            return false;
-        }
-        pending.catch_ups += 1;
-        for item in &pending.items {
-            let Some(channel) = self.channels.at_mut(item.channel) else { continue };
-            let Some((position, log)) = item.position.zip(channel.log.as_ref()) else { continue };
-            if log.is_behind(position) && channel.name.owner(self.shards) != self.shard {
-                channel.waiters.push(key);
-                pending.missing += 1;
-                let name = channel.name.clone();
-                self.sync_channel(&name, outside);
-            }
-        }
-        pending.missing > 0
-    }
-
     fn complete_subscribe(&mut self, key: Key, mut pending: PendingSubscribe, outside: &mut impl Outside) {
         if self.catch_up_first(key, &mut pending, outside) {
             if let Some(connection) = self.connections.get_mut(key) {
@@ -125,7 +98,7 @@ impl Shard {
             return;
         }
         let mut answer = Vec::with_capacity(pending.items.len());
-        for PendingChannel { channel, position, history } in pending.items {
+        for PendingChannel { channel, position, history, .. } in pending.items {
             let Some(entry) = self.channels.at(channel) else { continue };
             let Some(log) = &entry.log else { continue };
             let resumed = position.and_then(|position| log.resume(position));
@@ -166,7 +139,8 @@ impl Shard {
                 continue;
             };
             let slot = connection.subscriptions.swap_remove(index).slot;
-            self.remove_subscriber(channel, slot);
+            let deflates = connection.deflates;
+            self.remove_subscriber(channel, slot, deflates);
         }
         self.note_idle(key);
         self.answer(key, Some(call), &Ok(Done::Empty {}), outside);

@@ -100,6 +100,7 @@ impl Rig {
             origins: Origins::loopback(),
             slow_subscribers: slow,
             flush_interval_ms,
+            deflate: true,
         };
         let (shard, world) = (Shard::new(config), World::default());
         let mut rig = Rig { shard, world, wires: BTreeMap::new(), now_ms: 0 };
@@ -144,6 +145,19 @@ impl Rig {
         let answer = self.bytes(key, wire::UPGRADE.as_bytes());
         assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
         key
+    }
+
+    /// The same, with compression agreed on.
+    pub(crate) fn open_and_deflate(&mut self) -> Key {
+        let key = self.accept();
+        let answer = self.bytes(key, wire::upgrade_and_deflate().as_bytes());
+        assert!(answer.contains("permessage-deflate"), "{answer}");
+        key
+    }
+
+    /// How many messages came to it compressed.
+    pub(crate) fn deflated(&self, key: Key) -> usize {
+        self.wires.get(&key.packed()).map_or(0, |(_, wire)| wire.reader.deflated)
     }
 
     /// A connection that has subscribed to these channels, in JSON.

@@ -76,6 +76,10 @@ impl Client<'_> {
             let head = out.starts_with(b"GET");
             self.record.count(if head { Happened::CallBehindHead } else { Happened::SeveralCallsARead });
         }
+        if self.connection.reader.deflates && self.random.percent(40) {
+            self.record.count(Happened::CompressedCall);
+            return wire::deflated(text, self.random.mask(), out);
+        }
         if !self.random.percent(15) {
             return wire::frame(TEXT, text, self.random.mask(), out);
         }

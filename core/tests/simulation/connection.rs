@@ -96,12 +96,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(person: usize, shard: u16, key: Key, room: usize) -> Connection {
+    pub(crate) fn new(person: usize, shard: u16, key: Key, room: usize, deflate: bool) -> Connection {
         Connection {
             person,
             shard,
             key,
-            to_server: wire::UPGRADE.into(),
+            to_server: if deflate { wire::upgrade_and_deflate() } else { wire::UPGRADE.into() }.into(),
             room,
             blocked: false,
             abandoned: false,

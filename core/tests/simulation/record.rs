@@ -21,7 +21,7 @@ happenings! {
     BrokerQueueFull, ShardQueueFull, FreshRun, LaterRun, PublicationLost, PastLost,
     BrokerRefused, Overloaded, BannedSay, BanNotice, BannedJoin,
     SaidOnce, SaidAgain, SaidUnanswered, InFlightLimit,
-    FragmentedCall, SplitRead, SeveralCallsARead, CallBehindHead,
+    FragmentedCall, CompressedCall, CompressedMessage, SplitRead, SeveralCallsARead, CallBehindHead,
     CutOff, ClosedByClient, SlowClosed, SlowReaderClosed, StalledOrSilentClosed, IdleClosed, Pinged, Ponged,
     Unsubscribed, ResubscribedAtOnce, ChannelClosed, ChannelReopened, TwiceRefused,
     HandshakeTimedOut, JoinedAnotherBeforeAnswer, StillSubscribedAtEnd,

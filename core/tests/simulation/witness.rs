@@ -28,7 +28,11 @@ impl Witness<'_> {
     /// Reads what came off the socket.
     pub(crate) fn read(&mut self, bytes: &[u8]) {
         self.connection.reader.push(bytes);
+        let deflated = self.connection.reader.deflated;
         while let Some(found) = self.connection.reader.next() {
+            if self.connection.reader.deflated > deflated {
+                self.record.count(Happened::CompressedMessage);
+            }
             self.record.note(|| format!("person {} is given {found:?}", self.connection.person));
             match found {
                 FromServer::Head(head) if head.starts_with("HTTP/1.1 408 ") => {

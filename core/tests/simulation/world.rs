@@ -50,6 +50,7 @@ impl World {
                 origins: chatup_core::http_head::Origins::loopback(),
                 slow_subscribers: settings.slow_subscribers,
                 flush_interval_ms: settings.flush_interval_ms,
+                deflate: settings.deflate,
             })
         };
         let people = (0..settings.people)
@@ -164,7 +165,7 @@ impl World {
         let key = self.shards[usize::from(shard)].accept().expect("there is room for another");
         let slow = self.people[person].slow || self.people[person].floods;
         let room = if slow { self.random.below(3_000) } else { usize::MAX };
-        let connection = Connection::new(person, shard, key, room);
+        let connection = Connection::new(person, shard, key, room, self.random.percent(40));
         let id = connection.id();
         self.record.note(|| format!("person {person} connects to shard {shard} as {key:?}"));
         self.people[person].connection = Some(id);

@@ -5,7 +5,16 @@
 pub(crate) const UPGRADE: &str = "GET /chatup/v1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+/// The same, and may messages be compressed?
+pub(crate) fn upgrade_and_deflate() -> String {
+    UPGRADE
+        .replace("Host: x", "Host: x\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits")
+}
+
 const FINAL: u8 = 0x80;
+const DEFLATED: u8 = 0x40;
+/// What the compressed form of every message leaves out at its end.
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 const CONTINUATION: u8 = 0x0;
 /// Opcode of a text frame.
 pub(crate) const TEXT: u8 = 0x1;
@@ -38,6 +47,15 @@ pub(crate) fn frame(opcode: u8, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>
     put_frame(FINAL | opcode, payload, mask, out);
 }
 
+/// Appends a whole text frame from a client, compressed.
+pub(crate) fn deflated(text: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
+    let mut compressed = Vec::with_capacity(text.len() + 100);
+    let mut compress = flate2::Compress::new(flate2::Compression::best(), false);
+    compress.compress_vec(text, &mut compressed, flate2::FlushCompress::Sync).unwrap();
+    let compressed = compressed.strip_suffix(&TAIL).expect("a flushed end");
+    put_frame(FINAL | DEFLATED | TEXT, compressed, mask, out);
+}
+
 /// Appends one fragment of a text message from a client.
 pub(crate) fn fragment(first: bool, last: bool, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     let opcode = if first { TEXT } else { CONTINUATION };
@@ -63,6 +81,10 @@ pub(crate) struct ServerReader {
     used: usize,
     upgraded: bool,
     closed: bool,
+    /// Compression was agreed on.
+    pub(crate) deflates: bool,
+    /// Messages that came compressed.
+    pub(crate) deflated: usize,
 }
 
 impl ServerReader {
@@ -80,9 +102,13 @@ impl ServerReader {
     pub(crate) fn next(&mut self) -> Option<FromServer> {
         let rest = &self.bytes[self.used..];
         assert!(!self.closed || rest.is_empty(), "after its close frame a server sends nothing");
-        let (used, found) = if self.upgraded { server_frame(rest)? } else { head(rest)? };
+        let (used, found) = if self.upgraded { server_frame(rest, self.deflates)? } else { head(rest)? };
+        self.deflated += usize::from(self.upgraded && rest[0] & DEFLATED > 0);
         match &found {
-            FromServer::Head(head) => self.upgraded = head.starts_with("HTTP/1.1 101 "),
+            FromServer::Head(head) => {
+                self.upgraded = head.starts_with("HTTP/1.1 101 ");
+                self.deflates = head.contains("permessage-deflate");
+            }
             FromServer::Close(..) => self.closed = true,
             _ => {}
         }
@@ -108,9 +134,11 @@ fn head(bytes: &[u8]) -> Option<(usize, FromServer)> {
     Some((end, FromServer::Head(String::from_utf8(whole).unwrap())))
 }
 
-fn server_frame(bytes: &[u8]) -> Option<(usize, FromServer)> {
+fn server_frame(bytes: &[u8], deflates: bool) -> Option<(usize, FromServer)> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
-    assert_eq!(first & 0xF0, FINAL, "final, without reserved bits: {:?}", String::from_utf8_lossy(bytes));
+    let deflated = deflates && first == FINAL | DEFLATED | TEXT;
+    let reserved = if deflated { FINAL | DEFLATED } else { FINAL };
+    assert_eq!(first & 0xF0, reserved, "final, without reserved bits: {:?}", String::from_utf8_lossy(bytes));
     assert_eq!(second & 0x80, 0, "a server does not mask");
     let (start, length) = match second {
         126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().unwrap()))),
@@ -120,7 +148,15 @@ fn server_frame(bytes: &[u8]) -> Option<(usize, FromServer)> {
         }
         length => (2, usize::from(length)),
     };
-    let payload = bytes.get(start..start + length)?.to_vec();
+    let mut payload = bytes.get(start..start + length)?.to_vec();
+    if deflated {
+        payload.extend(TAIL);
+        let mut inflated = Vec::with_capacity(64 * 1024);
+        let mut decompress = flate2::Decompress::new_with_window_bits(false, 12);
+        decompress.decompress_vec(&payload, &mut inflated, flate2::FlushDecompress::Sync).unwrap();
+        assert_eq!(decompress.total_in(), payload.len() as u64);
+        payload = inflated;
+    }
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text from the server is UTF-8");
     let found = match first & 0x0F {
         TEXT => FromServer::Text(text(payload)),

@@ -43,6 +43,7 @@ impl<'a> Run<'a> {
             slow: shape.slow,
             slow_bytes_per_s: options.slow_rate,
             resumes: shape.resumes,
+            deflate: options.deflate,
         };
         let target = Target::new(options, shape)?;
         plan.doors.clone_from(&target.doors);

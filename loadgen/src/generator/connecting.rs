@@ -238,7 +238,8 @@ impl Generator {
             self.drawn += 1;
             let (high, low) = (mix(plan.seed ^ self.drawn), mix(u64::from(plan.run) ^ slot as u64));
             let key = Key::new((u128::from(high) << 64 | u128::from(low)).to_be_bytes());
-            websocket::request(host, &target, &key, plan.protocol.subprotocol(), &mut connection.out);
+            let subprotocol = plan.protocol.subprotocol();
+            websocket::request(host, &target, &key, subprotocol, plan.deflate, &mut connection.out);
             connection.key = Some(Box::new(key));
             connection.stage = Stage::Shaking;
         }

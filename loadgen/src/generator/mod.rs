@@ -18,6 +18,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
+use chatup_core::deflate::Inflater;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
@@ -71,6 +72,7 @@ struct Generator {
     publishing: Publishing,
     measuring: Measuring,
     masks: Masks,
+    inflater: Inflater,
     buffer: Vec<u8>,
     /// Since when events have been waiting without a break.
     busy_since_ns: u64,
@@ -155,6 +157,7 @@ impl Generator {
             publishing: Publishing::new(plan),
             measuring: Measuring::new(),
             masks: Masks::new(plan.run ^ begin.process),
+            inflater: Inflater::default(),
             buffer: vec![0; READ_BYTES_MAX],
             busy_since_ns: 0,
             addresses: plan.doors.iter().map(|door| (door.authority.clone(), door.address)).collect(),

@@ -152,7 +152,7 @@ impl Generator {
             Stage::Asking => self.dispatched(slot, bytes, false),
             Stage::Shaking => {
                 let Some(key) = &self.connections[slot].key else { return };
-                match websocket::answer(bytes, key) {
+                match websocket::answer(bytes, key, self.begin.plan.deflate) {
                     Ok(None) => self.connections[slot].partial = bytes.to_vec(),
                     Ok(Some(length)) => {
                         self.shaken(slot);
@@ -206,6 +206,16 @@ impl Generator {
                         Frame::Text(text) => ears.frame(&bytes[at..at + length], |ears| {
                             session.text(text, masks, out, &mut |heard| ears.hear(heard));
                         }),
+                        Frame::Deflated(text) => match self.inflater.inflate(text, FRAME_BYTES_MAX) {
+                            Ok(text) => ears.frame(&bytes[at..at + length], |ears| {
+                                session.text(&text, masks, out, &mut |heard| ears.hear(heard));
+                            }),
+                            Err(_) => {
+                                (at, end) =
+                                    (bytes.len(), Some("a frame that is wrongly compressed".to_owned()));
+                                break;
+                            }
+                        },
                         Frame::Ping(payload) => masks.pong(payload, out),
                         Frame::Pong | Frame::Close(..) => {}
                     }

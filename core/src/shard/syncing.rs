@@ -1,0 +1,96 @@
+//! How a copy of a channel catches up with its owner before somebody is told where the channel is
+//! who has seen more of it than the copy has: on another shard, or on this one before a pause.
+
+use crate::names::ChannelName;
+
+use super::channels::ShardMessage;
+use super::connection::PendingSubscribe;
+use super::slab::Key;
+use super::{Outside, Shard};
+
+/// Number of a question to the owner of a channel; a shard gives none out twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SyncNumber(u64);
+
+impl SyncNumber {
+    fn next(self) -> SyncNumber {
+        SyncNumber(self.0 + 1)
+    }
+}
+
+/// What a copy has asked its owner.
+#[derive(Debug, Default)]
+pub(super) struct Syncing {
+    /// The question that has no answer yet: one at a time.
+    asked: Option<SyncNumber>,
+    /// The last one that was answered.
+    answered: SyncNumber,
+}
+
+impl Syncing {
+    /// There will be no answer: the owner let go of the channel.
+    pub(super) fn unanswered(&mut self) {
+        self.asked = None;
+    }
+}
+
+impl Shard {
+    /// Has the copies catch up of which a client has seen more than is here: else it would be told
+    /// that it cannot recover, and be sent messages again. Returns whether it has to wait.
+    ///
+    /// Only the answer to a question asked after the call came says anything: an earlier one may
+    /// have been on its way. After that answer, whoever is still ahead has made its position up.
+    pub(super) fn catch_up_first(
+        &mut self,
+        key: Key,
+        pending: &mut PendingSubscribe,
+        outside: &mut impl Outside,
+    ) -> bool {
+        for item in &mut pending.items {
+            let Some(channel) = self.channels.at_mut(item.channel) else { continue };
+            let Some((position, log)) = item.position.zip(channel.log.as_ref()) else { continue };
+            let number = *item.answer.get_or_insert(self.last_sync.next());
+            if number > channel.sync.answered
+                && log.is_behind(position)
+                && channel.name.owner(self.shards) != self.shard
+            {
+                channel.waiters.push(key);
+                pending.missing += 1;
+                self.ask_owner(item.channel, outside);
+            }
+        }
+        pending.missing > 0
+    }
+
+    /// Asks the owner for what this shard's copy lacks, unless a question is on its way. The owner's
+    /// own log is the truth.
+    fn ask_owner(&mut self, index: u32, outside: &mut impl Outside) {
+        let Some(channel) = self.channels.at_mut(index) else { return };
+        if channel.sync.asked.is_none() {
+            self.last_sync = self.last_sync.next();
+            channel.sync.asked = Some(self.last_sync);
+            let owner = channel.name.owner(self.shards);
+            let question = ShardMessage::Sync(channel.name.clone(), self.shard, self.last_sync);
+            self.tell_shard(owner, question, outside);
+        }
+    }
+
+    /// The owner has answered.
+    pub(super) fn synced(&mut self, name: &ChannelName, number: SyncNumber, outside: &mut impl Outside) {
+        let Some(index) = self.channel_index.get(name).copied() else { return };
+        let Some(channel) = self.channels.at_mut(index) else { return };
+        // Else it was asked by a copy that is no more.
+        if channel.sync.asked != Some(number) {
+            return;
+        }
+        channel.sync = Syncing { asked: None, answered: number };
+        if channel.log.is_some() {
+            // Whoever came after the question was asked waits again, and asks anew.
+            for key in std::mem::take(&mut channel.waiters) {
+                self.channel_arrived(key, index, outside);
+            }
+        }
+        // Whoever waited may be gone.
+        self.linger_if_unused(index);
+    }
+}

@@ -196,6 +196,18 @@ impl RoomLog {
         self.limits
     }
 
+    /// Bytes of memory that it takes: whole segments, whatever of them is used.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let segment = |segment: &Rc<Segment>| {
+            let inner = segment.inner.borrow();
+            size_of::<Segment>() + inner.bytes.capacity() + inner.ends.capacity() * size_of::<u32>()
+        };
+        self.ids.capacity() * size_of::<MessageId>()
+            + self.segments.capacity() * size_of::<Rc<Segment>>()
+            + self.segments.iter().map(segment).sum::<usize>()
+    }
+
     /// Bytes of frames kept.
     #[must_use]
     pub fn bytes(&self) -> usize {

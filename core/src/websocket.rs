@@ -56,6 +56,12 @@ struct Fragments {
 }
 
 impl FrameReader {
+    /// Bytes of memory that it takes outside itself.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.fragments.as_deref().map_or(0, |gathered| size_of::<Fragments>() + gathered.bytes.capacity())
+    }
+
     /// Reads the first frame of `bytes` (unmasking it in place). Compressed messages are taken where
     /// there is an `inflater`.
     ///

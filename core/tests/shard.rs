@@ -12,6 +12,8 @@ mod deadlines;
 mod fairness;
 #[path = "shard/heads.rs"]
 mod heads;
+#[path = "shard/memory.rs"]
+mod memory;
 #[path = "shard/rig.rs"]
 mod rig;
 #[path = "shard/slowness.rs"]

@@ -18,8 +18,8 @@ use crate::limits::{
     SENDS_PER_TURN,
 };
 use crate::outside::{Socket, World};
-use crate::queues::{ShardReceiver, ToShard};
-use crate::report::{Report, Reports, ShardReport};
+use crate::queues::{SHARD_QUEUE_BYTES, ShardReceiver, ToShard};
+use crate::report::{Report, Reports, ShardMemory, ShardReport};
 
 /// A shard and everything that it does.
 pub(crate) struct Driver {
@@ -352,6 +352,12 @@ impl Driver {
         self.report.take(self.shard.counters());
         self.report.connections = self.shard.connections();
         (self.report.channels_open, self.report.channels_owned) = self.shard.channel_counts();
+        self.report.memory = ShardMemory {
+            core: self.shard.memory(),
+            sockets: self.world.sockets.memory(),
+            io: self.io.memory(),
+            queue: SHARD_QUEUE_BYTES,
+        };
         let viewers = self.shard.take_viewer_counts();
         let report = Report { figures: self.report.clone(), viewers };
         if let Some(report) = self.reports.hand_over(report) {

@@ -67,6 +67,15 @@ impl Epoll {
         }
     }
 
+    /// Bytes of its buffers and lists.
+    pub(crate) fn memory(&self) -> usize {
+        let first = self.interests.first();
+        self.interests.capacity() * first.map_or(0, size_of_val)
+            + self.events.capacity() * size_of::<epoll::Event>()
+            + self.buffer.capacity()
+            + self.completed.capacity() * size_of::<Completion>()
+    }
+
     pub(crate) fn stop_accepting(&mut self) {
         self.end_accepting(io::Error::from_raw_os_error(libc::ECANCELED));
     }

@@ -138,6 +138,11 @@ impl Io {
         either!(self, io => io.take_unsent())
     }
 
+    /// Bytes of its buffers and queues, those that it shares with the kernel included.
+    pub(crate) fn memory(&self) -> usize {
+        either!(self, io => io.memory())
+    }
+
     /// The bytes that came.
     pub(crate) fn bytes(&mut self, received: &Received) -> &mut [u8] {
         either!(self, io => io.bytes(received))

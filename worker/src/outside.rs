@@ -46,6 +46,11 @@ impl Sockets {
         self.0[index] = Some(socket);
     }
 
+    /// Bytes that the table takes.
+    pub(crate) fn memory(&self) -> usize {
+        self.0.capacity() * size_of::<Option<Socket>>()
+    }
+
     pub(crate) fn remove(&mut self, key: Key) {
         if let Some(place) = self.0.get_mut(key.index as usize) {
             *place = None;

@@ -14,6 +14,9 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::limits::SHARD_QUEUE_MAX;
 
+/// Bytes that a queue takes, empty or full: the places stand ready, each with a word of the queue's own.
+pub(crate) const SHARD_QUEUE_BYTES: usize = SHARD_QUEUE_MAX * (size_of::<ToShard>() + size_of::<usize>());
+
 /// What can happen to a shard from inside the process.
 #[derive(Debug)]
 pub enum ToShard {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use chatup_broker::BrokerClient;
 use chatup_core::exchange::{Operation, Ticket, WorkerId, WorkerRecord};
 use chatup_core::names::RoomName;
-use chatup_core::shard::Counters;
+use chatup_core::shard::{Counters, Memory};
 use glommio::channels::local_channel::{LocalReceiver, LocalSender};
 use glommio::{GlommioError, ResourceType};
 use serde::Serialize;
@@ -37,6 +37,21 @@ pub(crate) struct ShardReport {
     /// Turns of its loop, and how many of them slept.
     pub(crate) turns: u64,
     pub(crate) sleeps: u64,
+    /// Bytes, by what they are for.
+    pub(crate) memory: ShardMemory,
+}
+
+/// What a shard's memory is used for, in bytes: what core accounts for, and the worker's own.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct ShardMemory {
+    #[serde(flatten)]
+    pub(crate) core: Memory,
+    /// The table of sockets.
+    pub(crate) sockets: usize,
+    /// Receive buffers, and the ring's own queues.
+    pub(crate) io: usize,
+    /// The queue into the shard.
+    pub(crate) queue: usize,
 }
 
 impl ShardReport {

@@ -226,6 +226,13 @@ impl Ring {
         std::mem::take(&mut self.unsent)
     }
 
+    /// Bytes of its buffers and queues, those that it shares with the kernel included.
+    pub(crate) fn memory(&self) -> usize {
+        let entries = size_of::<squeue::Entry>() * RING_SUBMISSIONS as usize
+            + size_of::<cqueue::Entry>() * RING_COMPLETIONS as usize;
+        self.buffers.layout.size() + entries + self.completed.capacity() * size_of::<Completion>()
+    }
+
     /// The bytes that came.
     pub(crate) fn bytes(&mut self, received: &Received) -> &mut [u8] {
         self.buffers.bytes(received.buffer, received.bytes)

@@ -36,6 +36,11 @@ impl DeflatedLog {
         }
     }
 
+    /// Bytes that it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.log.as_deref().map_or(0, |log| size_of::<RoomLog>() + log.memory())
+    }
+
     /// The log that a subscriber is sent from: the plain one, or, with the means to compress, its
     /// compressed form with all that is new.
     pub(super) fn or<'a>(&'a mut self, plain: &'a RoomLog, deflating: Option<&mut Deflating>) -> &'a RoomLog {

@@ -12,6 +12,7 @@ mod connection;
 mod deflated;
 mod fanout;
 mod lifecycle;
+mod memory;
 mod sending;
 mod slab;
 mod subscribing;
@@ -33,6 +34,7 @@ use crate::room_log::LogLimits;
 use crate::session::Rules;
 
 pub use channels::{ShardMessage, beginning};
+pub use memory::Memory;
 pub use sending::{AfterSend, Begun, Outgoing};
 pub use slab::Key;
 pub use syncing::SyncNumber;
@@ -197,6 +199,7 @@ pub struct Shard {
     draining: bool,
     member_sequence: u64,
     counters: Counters,
+    walk: memory::Walk,
     now: Now,
     /// The same, coarse.
     ticks: Ticks,
@@ -252,6 +255,7 @@ impl Shard {
             draining: false,
             member_sequence: 0,
             counters: Counters::default(),
+            walk: memory::Walk::default(),
             now: Now::default(),
             ticks: Ticks(0),
         }

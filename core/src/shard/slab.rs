@@ -38,6 +38,16 @@ impl<T> Slab<T> {
         self.slots.len() - self.free.len()
     }
 
+    /// Places there are, free ones included.
+    pub(crate) fn places(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Bytes of the table, without what its entries point to.
+    pub(crate) fn memory(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot<T>>() + self.free.capacity() * size_of::<u32>()
+    }
+
     pub(crate) fn insert(&mut self, entry: T) -> Key {
         if let Some(index) = self.free.pop() {
             let slot = &mut self.slots[index as usize];
@@ -85,9 +95,7 @@ impl<T> Slab<T> {
 
     /// The keys of all entries.
     pub(crate) fn keys(&self) -> Vec<Key> {
-        (0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
-            .filter_map(|index| self.key_at(index))
-            .collect()
+        (0..self.places()).filter_map(|index| self.key_at(index)).collect()
     }
 }
 

@@ -40,6 +40,12 @@ impl Wheel {
         Wheel { slots: (0..TIMER_WHEEL_SLOTS).map(|_| Vec::new()).collect(), now: Ticks(0) }
     }
 
+    /// Bytes that it takes.
+    pub(super) fn memory(&self) -> usize {
+        let entries = |slot: &Vec<Key>| size_of::<Vec<Key>>() + slot.capacity() * size_of::<Key>();
+        self.slots.iter().map(entries).sum()
+    }
+
     /// Enters a key; returns the tick at which it comes up: the deadline, or the end of the wheel.
     fn enter(&mut self, key: Key, deadline: Ticks) -> Ticks {
         let span = u32::try_from(TIMER_WHEEL_SLOTS).unwrap_or(u32::MAX) - 1;

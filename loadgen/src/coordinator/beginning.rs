@@ -7,7 +7,7 @@ use crossbeam_channel::Receiver;
 use super::children::Children;
 use super::display::Display;
 use super::target::Target;
-use super::{Run, RunError, Speed};
+use super::{Run, RunError};
 use crate::cli::Options;
 use crate::clock::duration_ns;
 use crate::control::{Begin, Counted, Order, Progress, Tokens};
@@ -59,7 +59,6 @@ impl<'a> Run<'a> {
             stopped: false,
             stopped_ns: u64::MAX,
             standing: Vec::new(),
-            speed: Speed::default(),
             before: Counted::default(),
             plan,
             target,

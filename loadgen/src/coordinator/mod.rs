@@ -249,10 +249,13 @@ impl<'a> Run<'a> {
         load.send_grace_ns = drain_ns;
         load.moment_ns = ((load.warmup_ns + load.duration_ns) / MOMENTS_MAX).max(MOMENT_NS_MIN);
         load.cut_at_ns = load.cut_at_ns.map(|after_ns| load.at_ns + after_ns);
+        // Where some pass by and all others stay, only the processes for that make such connections.
+        let aside = &self.plan.aside;
+        let passing = if aside.passers > 0 { aside.processes.min(aside.passers) as usize } else { processes };
         #[allow(clippy::cast_precision_loss, reason = "rates")]
         {
             load.churn_per_s /= processes as f64;
-            load.connects_per_s /= processes as f64;
+            load.connects_per_s /= passing as f64;
         }
         self.children.order_all(&Order::Load(Box::new(load.clone())))?;
         let measured_ns = load.at_ns + load.warmup_ns;

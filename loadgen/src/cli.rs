@@ -100,14 +100,15 @@ pub struct Options {
     /// Subscribers
     #[arg(long, short, value_parser = clients, default_value = "1k", help_heading = "Load")]
     pub clients: u32,
-    /// Channels (rooms) that they are spread over [default: 1; chat: 1 for 100 clients]
+    /// Channels (rooms) that they are spread over [default: 1; chat: 1 for 100 clients; fairness:
+    /// 1 for 5 bystanders, at most 100]
     #[arg(long, value_parser = clients, help_heading = "Load")]
     pub channels: Option<u32>,
     /// Connections a channel that publish, besides the subscribers [default: 1; saturate: 16]
     #[arg(long, value_parser = clients, help_heading = "Load")]
     pub publishers: Option<u32>,
-    /// Messages a second, all channels together [default: 10]; or a goal, as @p99=100ms, for the
-    /// highest rate that keeps it
+    /// Messages a second, all channels together [default: 10; fairness: 100]; or a goal, as
+    /// @p99=100ms, for the highest rate that keeps it
     #[arg(long, short, value_parser = rate, help_heading = "Load")]
     pub rate: Option<Rate>,
     /// Length of a message's text, in bytes
@@ -196,7 +197,7 @@ pub struct Options {
     /// churn: share of the clients that stay all the time
     #[arg(long, value_parser = share, default_value = "10%", value_name = "SHARE", help_heading = "Scenarios")]
     pub stay: f64,
-    /// connect: connections a second
+    /// connect, fairness: connections a second
     #[arg(long, value_parser = per_second, default_value = "1k", value_name = "RATE", help_heading = "Scenarios")]
     pub handshakes: f64,
     /// reconnect-storm: spread of the clients' return after the cut
@@ -208,6 +209,16 @@ pub struct Options {
     /// slow: bytes a second that each of them reads; 0: none
     #[arg(long, value_parser = count, default_value = "0", value_name = "BYTES", help_heading = "Scenarios")]
     pub slow_rate: u64,
+    /// fairness: share of the clients that are no bystanders: the huge room, and five that listen to
+    /// the flood
+    #[arg(long, value_parser = share, default_value = "50%", value_name = "SHARE", help_heading = "Scenarios")]
+    pub crowd_share: f64,
+    /// fairness: messages a second in the huge room, in its part of the run
+    #[arg(long, value_parser = per_second, default_value = "5", value_name = "RATE", help_heading = "Scenarios")]
+    pub crowd_rate: f64,
+    /// fairness: messages a second in the flooded room, in its part of the run
+    #[arg(long, value_parser = per_second, default_value = "2k", value_name = "RATE", help_heading = "Scenarios")]
+    pub flood_rate: f64,
     /// saturate: measured time of each step
     #[arg(long, value_parser = some_time, default_value = "3s", value_name = "TIME", help_heading = "Scenarios")]
     pub step: Duration,

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::plan::Plan;
 use crate::report::model::Distribution;
 
+/// The time by which the latency of those who are kept apart is counted; a scenario gives it a name.
+pub const ASIDE: &str = "aside";
+
 /// To a process that holds connections.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -83,9 +86,11 @@ pub struct Load {
     pub duration_ns: u64,
     /// Messages a second, of all processes.
     pub per_s: f64,
+    /// And in each channel that is kept apart; none where nothing is said.
+    pub aside_per_s: Vec<f64>,
     /// Clients that leave for a new one to come, a second, in this process.
     pub churn_per_s: f64,
-    /// Connections made and closed again, a second, in this process.
+    /// Connections made and closed again, a second, in this process if it makes any.
     pub connects_per_s: f64,
     /// Cut all clients off at this time, to come back at once.
     pub cut_at_ns: Option<u64>,
@@ -161,7 +166,7 @@ pub struct Progress {
     pub sent: u64,
     /// Deliveries since the beginning of the run.
     pub received: u64,
-    /// Latency since the last news, at the median and the 99th percentile.
+    /// Latency since the last news (where it is the run's), at the median and the 99th percentile.
     pub latency_us: (u64, u64),
     /// What went wrong, and how often.
     pub faults: BTreeMap<String, u64>,
@@ -207,7 +212,7 @@ pub struct Counted {
     /// For each lane, of what was heard in it: how many, and a sum over what had which number. Two
     /// processes that heard everything must come to the same.
     pub digests: BTreeMap<u32, (u64, u64)>,
-    /// Latency.
+    /// Latency; what is kept apart has one of its own among the other times.
     pub latency: Distribution,
     /// Other times by name, as in the report.
     pub times: BTreeMap<String, Distribution>,

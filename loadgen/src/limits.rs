@@ -26,6 +26,10 @@ pub const JOIN_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Connections of one process that are on their way at a time; more only where the scenario asks for
 /// an open model of connecting. Well below the usual backlog of a listener (4,096).
 pub const CONNECTING_MAX: usize = 512;
+/// Connections of a run that are on their way at a time where they are made only to be closed again
+/// while others stay. Not above that backlog: beyond it a SYN is lost, and what is measured is TCP's
+/// wait of a second.
+pub const PASSERS_MAX: u32 = 4_000;
 /// Tries to make one connection.
 pub const TRIES_MAX: u8 = 6;
 /// Wait before the second try, doubled each time, in nanoseconds.

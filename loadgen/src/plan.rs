@@ -7,6 +7,7 @@
 //! Knows no socket and no clock.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,19 @@ pub enum Publishers {
     Nobody,
 }
 
+/// What is kept apart from all the rest, since it is meant to be a burden to it: the last of the
+/// channels. They have rates of their own, their latency is no part of the run's, and processes of
+/// their own hold them, so that it is not the generator where the others have to wait for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    /// These channels, in order: how many connections publish in each lane of each.
+    pub publishers: Vec<u32>,
+    /// Connections that are made only to be closed again, to the last of them.
+    pub passers: u32,
+    /// The processes that hold all that, the last ones; decided when it is known how many there are.
+    pub processes: u32,
+}
+
 /// The run, as every process knows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -64,6 +78,8 @@ pub struct Plan {
     pub sizes: Sizes,
     /// Who publishes.
     pub publishers: Publishers,
+    /// What is kept apart.
+    pub aside: Aside,
     /// Length of a published text, in bytes.
     pub size_bytes: usize,
     /// Clients that come and go.
@@ -99,6 +115,50 @@ impl Plan {
 
     fn doors(&self) -> u32 {
         count(self.doors.len())
+    }
+
+    /// The first channel that is kept apart; where none is, the number of channels.
+    fn aside_from(&self) -> u32 {
+        self.channels() - count(self.aside.publishers.len())
+    }
+
+    /// Whether this channel is kept apart.
+    #[must_use]
+    pub fn is_aside(&self, channel: u32) -> bool {
+        channel >= self.aside_from()
+    }
+
+    /// The first lane that is kept apart.
+    #[must_use]
+    pub fn lane_aside_from(&self) -> u32 {
+        self.aside_from() * self.doors()
+    }
+
+    /// Connections that are kept apart, of all kinds.
+    #[must_use]
+    pub fn connections_aside(&self) -> u64 {
+        if self.aside.publishers.is_empty() {
+            return 0;
+        }
+        let clients = (0..self.clients).filter(|client| self.is_aside(self.place(*client).channel)).count();
+        let publishers = self.publishers_apart();
+        let publishers = publishers.iter().filter(|place| self.is_aside(place.channel)).count();
+        (clients + publishers) as u64 + u64::from(self.aside.passers)
+    }
+
+    /// Whether process `process` of so many holds the connection of this number, one that is kept
+    /// apart or one that is not.
+    #[must_use]
+    pub fn is_held_by(&self, process: u32, processes: u32, number: u32, aside: bool) -> bool {
+        let others = processes - self.aside.processes.min(processes);
+        let (first, many) = if aside { (others, self.aside.processes) } else { (0, others) };
+        many > 0 && process >= first && process - first == number % many
+    }
+
+    /// Where the connections go that are closed again at once.
+    #[must_use]
+    pub fn place_of_passer(&self, number: u32) -> Place {
+        Place { channel: self.channels() - 1, door: number % self.doors() }
     }
 
     /// Where subscriber `client` is.
@@ -156,16 +216,24 @@ impl Plan {
     /// Places of the connections that only publish, in the order of their numbers.
     #[must_use]
     pub fn publishers_apart(&self) -> Vec<Place> {
-        let Publishers::Apart(each) = self.publishers else { return Vec::new() };
-        let crowds = self.crowds();
-        crowds.iter().flat_map(|(place, _)| std::iter::repeat_n(*place, each as usize)).collect()
+        let each = |place: Place| std::iter::repeat_n(place, self.publishers_of(place.channel) as usize);
+        self.crowds().into_iter().flat_map(|(place, _)| each(place)).collect()
+    }
+
+    /// Connections that only publish, in each lane of this channel.
+    fn publishers_of(&self, channel: u32) -> u32 {
+        match self.publishers {
+            Publishers::Apart(each) if !self.is_aside(channel) => each,
+            Publishers::Apart(_) => self.aside.publishers[(channel - self.aside_from()) as usize],
+            Publishers::Among(_) | Publishers::Nobody => 0,
+        }
     }
 
     /// Number of publishers: messages carry numbers below it.
     #[must_use]
     pub fn publishers(&self) -> u32 {
         match self.publishers {
-            Publishers::Apart(each) => count(self.crowds().len()) * each,
+            Publishers::Apart(_) => count(self.publishers_apart().len()),
             Publishers::Among(talkers) => talkers.min(self.clients),
             Publishers::Nobody => 0,
         }
@@ -222,19 +290,41 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// Of this plan.
+    /// Of this plan: first those of the usual channels, which take turns with one another, then those
+    /// of each channel that is kept apart.
     #[must_use]
-    pub fn new(plan: &Plan) -> Turns {
-        let mut by_channel = Vec::new();
-        if let Publishers::Apart(each) = plan.publishers {
-            by_channel = vec![Vec::new(); plan.channels() as usize];
-            for (number, (place, _)) in (0..).zip(plan.crowds()) {
-                let own = (number * each..(number + 1) * each).collect();
-                by_channel[place.channel as usize].push(own);
+    pub fn new(plan: &Plan) -> Vec<Turns> {
+        let usual = std::iter::once(0..plan.aside_from());
+        let aside = (plan.aside_from()..plan.channels()).map(|channel| channel..channel + 1);
+        usual.chain(aside).map(|channels| Turns::among(plan, &channels)).collect()
+    }
+
+    /// In these channels.
+    fn among(plan: &Plan, channels: &Range<u32>) -> Turns {
+        let Publishers::Apart(_) = plan.publishers else {
+            return Turns { seed: plan.seed, by_channel: Vec::new(), publishers: plan.publishers() };
+        };
+        let mut by_channel: Vec<Vec<Vec<u32>>> = vec![Vec::new(); channels.len()];
+        let mut next = 0;
+        for (place, _) in plan.crowds() {
+            let own = next..next + plan.publishers_of(place.channel);
+            next = own.end;
+            if channels.contains(&place.channel) {
+                by_channel[(place.channel - channels.start) as usize].push(own.collect());
             }
-            by_channel.retain(|lanes: &Vec<Vec<u32>>| !lanes.is_empty());
         }
-        Turns { seed: plan.seed, by_channel, publishers: plan.publishers() }
+        by_channel.retain(|lanes| !lanes.is_empty());
+        let publishers = count(by_channel.iter().flatten().map(Vec::len).sum());
+        Turns { seed: plan.seed, by_channel, publishers }
+    }
+
+    /// Whether one of those who take turns is such a one.
+    #[must_use]
+    pub fn has(&self, mut such: impl FnMut(u32) -> bool) -> bool {
+        if self.by_channel.is_empty() {
+            return (0..self.publishers).any(such);
+        }
+        self.by_channel.iter().flatten().flatten().any(|publisher| such(*publisher))
     }
 
     /// Whether there is nobody to say anything.
@@ -277,6 +367,13 @@ pub fn zipf(clients: u32, channels: u32, exponent: f64) -> Sizes {
     Sizes::Given(ends.collect())
 }
 
+/// So many rooms as alike as can be, as a running total.
+#[must_use]
+pub fn evenly(clients: u32, channels: u32) -> Vec<u32> {
+    let end = |number| u64::from(clients) * number / u64::from(channels.max(1));
+    (1..=u64::from(channels)).map(|number| u32::try_from(end(number)).unwrap_or(clients)).collect()
+}
+
 /// SplitMix64 (Steele, Lea, Flood 2014): a number that looks drawn by lot.
 #[must_use]
 pub fn mix(value: u64) -> u64 {
@@ -309,6 +406,7 @@ pub(crate) mod tests {
             clients,
             sizes,
             publishers,
+            aside: Aside::default(),
             size_bytes: 64,
             comers: 0,
             slow: 0,
@@ -360,7 +458,7 @@ pub(crate) mod tests {
         let plan = plan(100, Sizes::Even(2), 4, Publishers::Apart(3));
         let places = plan.publishers_apart();
         assert_eq!(places.len(), plan.publishers() as usize);
-        let turns = Turns::new(&plan);
+        let turns = Turns::new(&plan).remove(0);
         let mut said = vec![0; places.len()];
         for k in 0..60 {
             let mut lanes = Vec::new();
@@ -374,12 +472,73 @@ pub(crate) mod tests {
         assert!(said.iter().all(|said| *said == 10), "evenly: {said:?}");
     }
 
+    /// Some rooms of three, a large one and a small one apart, with connections that pass by.
+    pub(crate) fn plan_aside(doors: usize) -> Plan {
+        let mut ends = evenly(30, 10);
+        ends.extend([90, 100]);
+        let aside = Aside { publishers: vec![1, 4], passers: 7, processes: 0 };
+        Plan { aside, ..plan(100, Sizes::Given(ends), doors, Publishers::Apart(2)) }
+    }
+
+    #[test]
+    fn rooms_are_as_alike_as_can_be() {
+        for (clients, channels) in [(10, 3), (100, 100), (7, 1), (5_000_000, 4_999_999), (1_000, 7)] {
+            let ends = evenly(clients, channels);
+            assert_eq!((ends.len(), ends.last()), (channels as usize, Some(&clients)));
+            let sizes = || std::iter::once(&0).chain(&ends).zip(&ends).map(|(start, end)| end - start);
+            assert!(sizes().min() > Some(0), "{clients} in {channels}");
+            assert!(sizes().max() <= sizes().min().map(|least| least + 1), "{clients} in {channels}");
+        }
+    }
+
+    #[test]
+    fn what_is_apart_has_publishers_and_turns_of_its_own() {
+        for doors in [1_u32, 2] {
+            let plan = plan_aside(doors as usize);
+            let places = plan.publishers_apart();
+            assert_eq!(places.len(), plan.publishers() as usize);
+            assert_eq!(plan.publishers(), doors * (10 * 2 + 1 + 4));
+            assert_eq!(plan.connections_aside(), u64::from(70 + doors * (1 + 4) + 7));
+            let turns = Turns::new(&plan);
+            assert_eq!(turns.len(), 3);
+            for (turns, channels) in turns.iter().zip([0..10, 10..11, 11..12]) {
+                let mut said = vec![0; places.len()];
+                (0..40).for_each(|k| turns.of(k, |publisher| said[publisher as usize] += 1));
+                for (number, (said, place)) in (0..).zip(said.iter().zip(&places)) {
+                    let own = channels.contains(&place.channel);
+                    assert_eq!(*said > 0, own, "publisher {number} at {place:?}");
+                    assert_eq!(turns.has(|publisher| publisher == number), own);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_connection_is_held_once_and_what_is_apart_by_processes_of_its_own() {
+        for (processes, aside_processes) in [(1, 0), (3, 0), (2, 1), (5, 2), (7, 6)] {
+            let mut plan = plan_aside(1);
+            plan.aside.processes = aside_processes;
+            for number in 0..50 {
+                for aside in [false, true] {
+                    let held = |process: &u32| plan.is_held_by(*process, processes, number, aside);
+                    let holders: Vec<u32> = (0..processes).filter(held).collect();
+                    let others = processes - aside_processes;
+                    match holders[..] {
+                        [holder] => assert_eq!(holder >= others, aside, "{processes}, {aside_processes}"),
+                        [] => assert!(aside && aside_processes == 0, "{number} is nobody's"),
+                        _ => panic!("{number} is held by {holders:?}"),
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn talking_clients_take_turns_by_lot() {
         let plan = plan(95, Sizes::Even(5), 1, Publishers::Among(10));
         assert_eq!(plan.publishers(), 10);
         assert_eq!(plan.roles().talks.iter().filter(|talks| **talks).count(), 10);
-        let turns = Turns::new(&plan);
+        let turns = Turns::new(&plan).remove(0);
         let mut said = [0; 10];
         for k in 0..1_000 {
             turns.of(k, |publisher| said[publisher as usize] += 1);

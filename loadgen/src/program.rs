@@ -180,6 +180,12 @@ fn settings(options: &Options) -> BTreeMap<String, String> {
             more("slow-share", Some(options.slow_share.to_string()));
             more("slow-rate", Some(options.slow_rate.to_string()));
         }
+        Scenario::Fairness => {
+            more("crowd-share", Some(options.crowd_share.to_string()));
+            more("crowd-rate", Some(options.crowd_rate.to_string()));
+            more("flood-rate", Some(options.flood_rate.to_string()));
+            more("handshakes", Some(options.handshakes.to_string()));
+        }
         Scenario::Saturate => {
             more("step", Some(time(options.step)));
             more("precision", Some(options.precision.to_string()));

@@ -5,6 +5,7 @@
 //! `LOADGEN_TEST_SEED=n` draws the mixed faults from that seed; `LOADGEN_TEST_ROW=name` runs one row.
 
 mod endings;
+mod fairness;
 mod faulty_server;
 mod program;
 

@@ -133,6 +133,34 @@ fn idle_slow_and_saturated() {
 }
 
 #[test]
+fn bystanders_beside_a_huge_room_a_flood_and_handshakes() {
+    for more in ["", "--shards 2 --processes 4", "--workers 2 --channels 3"] {
+        let arguments = format!(
+            "fairness --spawn --clients 200 --rate 60 --crowd-rate 5 --flood-rate 300 --handshakes 40 \
+             --duration 1s --warmup 200ms {more}"
+        );
+        let report = check(&arguments);
+        let figures = &report["figures"];
+        for part in ["quiet", "crowd", "flood", "handshakes"] {
+            for figure in [format!("p50_{part}_us"), format!("p99_{part}_us")] {
+                assert!(figures[&figure].as_f64().is_some_and(|us| us > 0.0), "{figure}: {figures}");
+            }
+        }
+        assert!(figures["connects_total"].as_f64().is_some_and(|connects| connects > 0.0), "{figures}");
+        // Each delivery is timed once: the bystanders' (100 in rooms of five, three parts), the crowd's
+        // and the flood's. Of two servers each has its part of the clients.
+        let times = &report["times"];
+        let counts = ["crowd", "flood"].map(|name| number(&times[name]["count"]));
+        assert_eq!(counts, [5 * 95, 300 * 5], "{arguments}");
+        if !more.contains("channels") {
+            assert_eq!(number(&report["latency"]["count"]), 3 * 60 * 5, "{arguments}");
+        }
+        let all = number(&report["latency"]["count"]) + counts.iter().sum::<u64>();
+        assert_eq!(number(&report["deliveries"]["received"]), all, "{arguments}");
+    }
+}
+
+#[test]
 fn through_a_dispatcher_with_tokens_of_each_kind() {
     let server = Server::start(&["--shards", "2"]);
     // The dispatcher has keys for trying out, and makes a token for anybody.

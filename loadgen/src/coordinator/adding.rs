@@ -26,6 +26,36 @@ pub struct Sum {
     pub run_queue_wait_max: f64,
 }
 
+impl Sum {
+    /// Adds a later stretch of load: all counts and times together, the course of it behind the course
+    /// of this one.
+    ///
+    /// # Errors
+    /// A histogram that is none.
+    pub(super) fn append(&mut self, later: Sum) -> Result<(), String> {
+        add_counts(&mut self.counted, &later.counted);
+        self.latency = both(&self.latency, &later.latency)?;
+        for (name, times) in later.times {
+            let own = self.times.remove(&name);
+            let all = own.map_or_else(|| Ok(times.clone()), |own| both(&own, &times))?;
+            self.times.insert(name, all);
+        }
+        let ended_s = self.moments.last().map_or(0.0, |last| last.at_s);
+        let behind = |moment: Moment| Moment { at_s: moment.at_s + ended_s, ..moment };
+        self.moments.extend(later.moments.into_iter().map(behind));
+        self.busy_max = self.busy_max.max(later.busy_max);
+        self.run_queue_wait_max = self.run_queue_wait_max.max(later.run_queue_wait_max);
+        Ok(())
+    }
+}
+
+fn both(one: &Distribution, other: &Distribution) -> Result<Distribution, String> {
+    let mut adder = Adder::default();
+    adder.add(one)?;
+    adder.add(other)?;
+    Ok(adder.sum())
+}
+
 /// Adds histograms.
 #[derive(Debug, Default)]
 struct Adder(Option<Histogram<u64>>);
@@ -163,6 +193,39 @@ mod tests {
             let all = [counted(&[one]), counted(&[other])];
             assert_eq!(add(&all, &published).expect("sound").counted.order_conflicts, conflicts);
         }
+    }
+
+    #[test]
+    fn a_later_stretch_comes_behind() {
+        let sum = |received, times: &[(&str, u64)], lengths: &[f64]| {
+            let distribution = |us: u64| {
+                let mut histogram = new_histogram();
+                histogram.record(us).expect("in range");
+                Distribution::of(&histogram)
+            };
+            let mut at_s = 0.0;
+            let moment = |length_s: &f64| {
+                at_s += length_s;
+                Moment { at_s, length_s: *length_s, ..Moment::default() }
+            };
+            Sum {
+                counted: Counted { received, ..Counted::default() },
+                latency: distribution(received),
+                times: times.iter().map(|(name, us)| ((*name).to_owned(), distribution(*us))).collect(),
+                moments: lengths.iter().map(moment).collect(),
+                busy_max: 1.0 / received as f64,
+                ..Sum::default()
+            }
+        };
+        let mut all = sum(2, &[("crowd", 5), ("lateness", 1)], &[0.5, 0.5]);
+        all.append(sum(4, &[("flood", 7), ("lateness", 3)], &[0.5, 0.25])).expect("sound");
+        assert_eq!(all.counted.received, 6);
+        assert_eq!((all.latency.count, all.latency.min_us, all.latency.max_us), (2, 2, 4));
+        let counts: Vec<(&str, u64)> =
+            all.times.iter().map(|(name, times)| (name.as_str(), times.count)).collect();
+        assert_eq!(counts, [("crowd", 1), ("flood", 1), ("lateness", 2)]);
+        assert_eq!(all.moments.iter().map(|moment| moment.at_s).collect::<Vec<_>>(), [0.5, 1.0, 1.5, 1.75]);
+        assert_eq!(all.busy_max, 0.5, "the busiest, not the sum");
     }
 
     #[test]

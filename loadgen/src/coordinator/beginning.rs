@@ -7,7 +7,7 @@ use crossbeam_channel::Receiver;
 use super::children::Children;
 use super::display::Display;
 use super::target::Target;
-use super::{Run, RunError, Speed};
+use super::{Run, RunError};
 use crate::cli::Options;
 use crate::clock::duration_ns;
 use crate::control::{Begin, Counted, Order, Progress, Tokens};
@@ -38,6 +38,7 @@ impl<'a> Run<'a> {
             clients: options.clients,
             sizes: shape.sizes.clone(),
             publishers: shape.publishers,
+            aside: shape.aside.clone(),
             size_bytes: options.size as usize,
             comers: shape.comers,
             slow: shape.slow,
@@ -60,7 +61,6 @@ impl<'a> Run<'a> {
             stopped: false,
             stopped_ns: u64::MAX,
             standing: Vec::new(),
-            speed: Speed::default(),
             before: Counted::default(),
             plan,
             target,
@@ -73,16 +73,15 @@ impl<'a> Run<'a> {
 
     fn start_processes(&mut self, tokens: &Tokens) -> Result<(), RunError> {
         let apart = u64::try_from(self.plan.publishers_apart().len()).unwrap_or(u64::MAX);
-        let connections = u64::from(self.plan.clients) + apart;
-        let needed = connections.div_ceil(machine::connections_per_process());
-        let processes = self.options.processes.map_or(needed, u64::from);
-        if processes < needed {
-            return Err(RunError::Impossible(format!(
-                "{connections} connections need {needed} processes with this machine's descriptors: \
-                 --processes {processes} is too few"
-            )));
-        }
-        let processes = u32::try_from(processes).unwrap_or(u32::MAX);
+        let connections = u64::from(self.plan.clients) + apart + u64::from(self.plan.aside.passers);
+        let spread = Spread::new(
+            connections,
+            self.plan.connections_aside(),
+            self.options.processes,
+            machine::connections_per_process(),
+        )?;
+        let processes = spread.processes;
+        self.plan.aside.processes = spread.aside;
         if let Some(core) = self.options.client_cores.iter().find(|core| !machine::cores().contains(core)) {
             return Err(RunError::Impossible(format!(
                 "--client-cores: this program may not use core {core}"
@@ -95,7 +94,7 @@ impl<'a> Run<'a> {
                 plan: self.plan.clone(),
                 process,
                 processes,
-                sources: self.sources(process, processes, connections)?,
+                sources: self.sources(process, spread.fullest, connections)?,
                 core: core.get(process as usize % core.len().max(1)).copied(),
                 tokens: tokens.clone(),
                 connect_within_ns: duration_ns(CONNECT_WITHIN),
@@ -109,8 +108,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Source addresses of a process.
-    fn sources(&self, process: u32, processes: u32, connections: u64) -> Result<Vec<IpAddr>, RunError> {
+    /// Source addresses of a process, where none has more than `fullest` of all connections.
+    fn sources(&self, process: u32, fullest: u64, connections: u64) -> Result<Vec<IpAddr>, RunError> {
         let per_source = machine::ports_per_source();
         let doors = self.plan.doors.len() as u64;
         let given = &self.options.source;
@@ -127,7 +126,7 @@ impl<'a> Run<'a> {
         }
         if self.plan.doors.iter().all(|door| door.address.is_ipv4() && door.address.ip().is_loopback()) {
             // Twice as many as the ports ask for: a search for a free one among few is slow.
-            let each = (connections.div_ceil(u64::from(processes)) * 2).div_ceil(per_source);
+            let each = (fullest * 2).div_ceil(per_source);
             let each = u32::try_from(each).unwrap_or(1).max(1);
             return Ok((0..each).map(|number| machine::loopback_source(process * each + number)).collect());
         }
@@ -139,5 +138,73 @@ impl<'a> Run<'a> {
             )));
         }
         Ok(Vec::new())
+    }
+}
+
+/// Over how many processes the connections are spread.
+#[derive(Debug, PartialEq, Eq)]
+struct Spread {
+    /// All of them.
+    processes: u32,
+    /// Those that hold what is kept apart, the last ones.
+    aside: u32,
+    /// Most connections of one.
+    fullest: u64,
+}
+
+impl Spread {
+    /// For so many connections, `aside` of them kept apart, where a process has `most` at most.
+    fn new(connections: u64, aside: u64, asked: Option<u32>, most: u64) -> Result<Spread, String> {
+        let others = connections - aside;
+        let (needed, needed_aside) = (others.div_ceil(most), aside.div_ceil(most));
+        let processes = asked.map_or(needed + needed_aside, u64::from);
+        let Some(more) = processes.checked_sub(needed + needed_aside) else {
+            let why = match needed_aside {
+                0 => String::new(),
+                _ => format!(", {needed_aside} of them for what is to be a burden to the others"),
+            };
+            return Err(format!(
+                "{connections} connections need {} processes with this machine's descriptors{why}: \
+                 --processes {processes} is too few",
+                needed + needed_aside
+            ));
+        };
+        let for_aside = if aside > 0 { needed_aside + more / 2 } else { 0 };
+        let each = |connections: u64, processes: u64| connections.div_ceil(processes.max(1));
+        let number = |processes| u32::try_from(processes).unwrap_or(u32::MAX);
+        Ok(Spread {
+            processes: number(processes),
+            aside: number(for_aside),
+            fullest: each(others, processes - for_aside).max(each(aside, for_aside)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_spread_and_those_apart_by_themselves() {
+        for (connections, aside, asked, expected) in [
+            (1, 0, None, Some((1, 0, 1))),
+            (100, 0, None, Some((1, 0, 100))),
+            (101, 0, None, Some((2, 0, 51))),
+            (101, 0, Some(4), Some((4, 0, 26))),
+            (101, 0, Some(1), None),
+            (50, 20, None, Some((2, 1, 30))),
+            (50, 20, Some(1), None),
+            (50, 20, Some(4), Some((4, 2, 15))),
+            (50, 20, Some(5), Some((5, 2, 10))),
+            (250, 150, None, Some((3, 2, 100))),
+            (250, 150, Some(2), None),
+        ] {
+            let spread = Spread::new(connections, aside, asked, 100);
+            let seen = spread.as_ref().ok().map(|spread| (spread.processes, spread.aside, spread.fullest));
+            assert_eq!(seen, expected, "{connections}, {aside} apart, {asked:?}: {spread:?}");
+            if let Err(why) = spread {
+                assert!(why.contains("too few") && why.contains("burden") == (aside > 0), "{why}");
+            }
+        }
     }
 }

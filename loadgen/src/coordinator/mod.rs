@@ -18,7 +18,7 @@ use self::display::Display;
 use self::outcome::doubt;
 use self::target::Target;
 use crate::cli::Options;
-use crate::clock::{SECOND_NS, duration_ns, now_ns, seconds};
+use crate::clock::{duration_ns, now_ns, seconds};
 use crate::control::{Counted, Load, News, Order, Progress, Published};
 use crate::limits::{MOMENT_NS_MIN, MOMENTS_MAX, PROCESS_WITHIN};
 use crate::machine;
@@ -69,18 +69,8 @@ pub struct Run<'a> {
     /// When the load is to end after that.
     stopped_ns: u64,
     standing: Vec<Progress>,
-    speed: Speed,
     /// Counts since the beginning of the run, at the end of the last stretch of load.
     before: Counted,
-}
-
-/// Messages and deliveries a second, between two looks.
-#[derive(Default)]
-struct Speed {
-    at_ns: u64,
-    sent: u64,
-    received: u64,
-    rates: (f64, f64),
 }
 
 /// A stretch of load, and what it came to.
@@ -228,7 +218,7 @@ impl<'a> Run<'a> {
                 Ok((_, Some(news))) => left -= usize::from(awaited(news)),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
-            self.show(what);
+            self.display.show(what, &self.standing);
             if self.interrupts.try_recv().is_ok() {
                 if std::mem::replace(&mut asked_to_stop, true) || until_ns.is_none() {
                     self.report.verdict.interrupted = true;
@@ -245,29 +235,6 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn show(&mut self, what: &str) {
-        let mut all = Progress::default();
-        for standing in &self.standing {
-            all.connected += standing.connected;
-            all.sent += standing.sent;
-            all.received += standing.received;
-            all.failed += standing.failed;
-            all.disconnected += standing.disconnected;
-            all.latency_us.0 = all.latency_us.0.max(standing.latency_us.0);
-            all.latency_us.1 = all.latency_us.1.max(standing.latency_us.1);
-        }
-        let speed = &mut self.speed;
-        let now_ns = now_ns();
-        #[allow(clippy::cast_precision_loss, reason = "for a person")]
-        if now_ns - speed.at_ns > SECOND_NS / 2 {
-            let per_s = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds(now_ns - speed.at_ns);
-            speed.rates = (per_s(all.sent, speed.sent), per_s(all.received, speed.received));
-            (speed.at_ns, speed.sent, speed.received) = (now_ns, all.sent, all.received);
-        }
-        let rates = speed.rates;
-        self.display.show(what, &all, rates);
-    }
-
     /// A stretch of load, to its end.
     ///
     /// # Errors
@@ -282,10 +249,13 @@ impl<'a> Run<'a> {
         load.send_grace_ns = drain_ns;
         load.moment_ns = ((load.warmup_ns + load.duration_ns) / MOMENTS_MAX).max(MOMENT_NS_MIN);
         load.cut_at_ns = load.cut_at_ns.map(|after_ns| load.at_ns + after_ns);
+        // Where some pass by and all others stay, only the processes for that make such connections.
+        let aside = &self.plan.aside;
+        let passing = if aside.passers > 0 { aside.processes.min(aside.passers) as usize } else { processes };
         #[allow(clippy::cast_precision_loss, reason = "rates")]
         {
             load.churn_per_s /= processes as f64;
-            load.connects_per_s /= processes as f64;
+            load.connects_per_s /= passing as f64;
         }
         self.children.order_all(&Order::Load(Box::new(load.clone())))?;
         let measured_ns = load.at_ns + load.warmup_ns;
@@ -305,18 +275,13 @@ impl<'a> Run<'a> {
         let until_ns = now_ns() + drain_ns;
         self.children.order_all(&Order::Drain { published: published.clone(), until_ns })?;
         let mut all = Vec::new();
-        self.wait(
-            "waiting for what is missing",
-            processes,
-            Some(until_ns + patience_ns),
-            |news| match news {
-                News::Counted(counted) => {
-                    all.push(*counted);
-                    true
-                }
-                _ => false,
-            },
-        )?;
+        self.wait("draining", processes, Some(until_ns + patience_ns), |news| match news {
+            News::Counted(counted) => {
+                all.push(*counted);
+                true
+            }
+            _ => false,
+        })?;
         let server_cpu_s = self.watch.end();
         self.watch.memory(watch::Moment::End);
         let mut sum = adding::add(&all, &published)?;
@@ -351,7 +316,7 @@ impl<'a> Run<'a> {
                 Ok((number, None)) => return Err(RunError::Impossible(self.children.why_gone(number))),
                 Ok(_) | Err(_) => {}
             }
-            self.show(what);
+            self.display.show(what, &self.standing);
             if self.interrupts.try_recv().is_ok() {
                 self.stop()?;
             }

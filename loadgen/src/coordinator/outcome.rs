@@ -8,6 +8,26 @@ use crate::limits::{BUSY_MAX, OWN_DELAY_US_MAX, RUN_QUEUE_WAIT_MAX};
 use crate::report::humane;
 use crate::report::model::{Report, Verdict};
 
+impl Outcome {
+    /// Adds a later stretch of load: the two are one result.
+    ///
+    /// # Errors
+    /// A histogram that is none.
+    pub fn append(&mut self, later: Outcome) -> Result<(), String> {
+        self.sum.append(later.sum)?;
+        self.measured_s += later.measured_s;
+        self.server_cpu_s += later.server_cpu_s;
+        for mut process in later.server {
+            if let Some(own) = self.server.iter_mut().find(|own| own.pid == process.pid) {
+                process.cpu_s += own.cpu_s;
+                *own = process;
+            }
+        }
+        self.doubts.extend(later.doubts);
+        Ok(())
+    }
+}
+
 impl Run<'_> {
     /// Counts of faults run on over the whole run: leaves those of the last stretch.
     pub(super) fn since_last_time(&mut self, counted: &mut Counted) {

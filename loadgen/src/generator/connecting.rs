@@ -67,7 +67,8 @@ impl Mint {
 }
 
 impl Generator {
-    /// Makes the slots of this process: its clients first, then its publishers.
+    /// Makes the slots of this process: its clients first, then its publishers, then those for
+    /// connections that are closed again at once.
     pub(super) fn enroll(&mut self) -> Result<(), String> {
         let plan = self.begin.plan.clone();
         let mint = Mint::new(&self.begin.tokens)?;
@@ -88,10 +89,10 @@ impl Generator {
             let role = client as usize;
             let talks = roles.talks[role];
             talker += u32::from(talks);
-            if client % processes != process {
+            let place = plan.place(client);
+            if !plan.is_held_by(process, processes, client, plan.is_aside(place.channel)) {
                 continue;
             }
-            let place = plan.place(client);
             let publishes = if talks { Some(mint.token(plan.run, number)?) } else { None };
             let class = match (roles.slow[role], roles.comes[role]) {
                 (true, _) => Class::Slow,
@@ -107,7 +108,7 @@ impl Generator {
         }
         self.clients = self.connections.len();
         for (number, place) in (0..).zip(plan.publishers_apart()) {
-            if number % processes == process {
+            if plan.is_held_by(process, processes, number, plan.is_aside(place.channel)) {
                 let token = mint.token(plan.run, number)?;
                 let session = plan.protocol.session(&part(place, false, Some(token)));
                 self.publishing.enroll(number, self.connections.len());
@@ -120,6 +121,15 @@ impl Generator {
                     Track::default(),
                 ));
             }
+        }
+        self.members = self.connections.len();
+        for number in
+            (0..plan.aside.passers).filter(|number| plan.is_held_by(process, processes, *number, true))
+        {
+            let place = plan.place_of_passer(number);
+            let session = plan.protocol.session(&part(place, true, None));
+            let (lane, track) = (plan.lane(place), Track::from_now(None));
+            self.connections.push(Connection::new(Class::Comes, lane, place.door, session, track));
         }
         Ok(())
     }

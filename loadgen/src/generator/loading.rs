@@ -1,6 +1,6 @@
 //! A stretch of load: publishing what is due, comings and goings, and the account at its end.
 
-use super::connection::{Class, Stage};
+use super::connection::{Class, Connection, Stage};
 use super::orders::say;
 use super::timers::What;
 use super::{Generator, Phase};
@@ -12,7 +12,11 @@ use crate::plan::mix;
 use crate::stamp::{Identity, Stamp};
 
 impl Generator {
-    pub(super) fn begin_load(&mut self, load: Load) {
+    pub(super) fn begin_load(&mut self, mut load: Load) {
+        if self.begin.plan.aside.passers > 0 && self.members == self.connections.len() {
+            // Another process makes them.
+            load.connects_per_s = 0.0;
+        }
         self.measuring.begin(&load);
         self.publishing.begin(&load);
         self.phase = Phase::Loading;
@@ -23,8 +27,9 @@ impl Generator {
             self.timers.set(load.at_ns, What::Churn);
         }
         if load.connects_per_s > 0.0 {
-            let out = |slot: &usize| self.connections[*slot].stage == Stage::Out;
-            self.free = (0..self.clients).filter(out).collect();
+            let out =
+                |connection: &Connection| connection.stage == Stage::Out && connection.class == Class::Comes;
+            self.free = (0..self.connections.len()).filter(|slot| out(&self.connections[*slot])).collect();
             self.timers.set(load.at_ns, What::PassBy);
         }
         if load.slow {
@@ -40,7 +45,7 @@ impl Generator {
         }
         let now_ns = now_ns();
         while let Some((slot, due_ns)) = self.publishing.take_due(now_ns) {
-            self.measuring.due(due_ns, now_ns);
+            self.measuring.due(due_ns, now_ns, self.is_aside(slot));
             if self.connections[slot].stage == Stage::In {
                 if let Some(publisher) = self.publishing.publishers.get_mut(&slot) {
                     publisher.waiting.push_back(due_ns);
@@ -113,13 +118,13 @@ impl Generator {
         let unwritten = connection.unwritten() as u64;
         let watches = connection.watches_writing;
         if let Some(publisher) = self.publishing.publishers.get_mut(&slot) {
-            let now_ns = now_ns();
+            let (now_ns, aside) = (now_ns(), connection.lane >= self.aside_from);
             let written = publisher.stream_bytes - unwritten.min(publisher.stream_bytes);
             while let Some((end, due_ns)) = publisher.unflushed.front().copied()
                 && end <= written
             {
                 publisher.unflushed.pop_front();
-                self.measuring.sent(due_ns, now_ns);
+                self.measuring.sent(due_ns, now_ns, aside);
             }
         }
         if all == watches {

@@ -1,4 +1,7 @@
 //! Counts and times of one stretch of load, as they come in.
+//!
+//! Counts are of everybody. Times are of those who are not kept apart ([`crate::plan::Aside`]), whose
+//! many messages would hide the others' few; their own latency is one time more.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +9,7 @@ use hdrhistogram::Histogram;
 
 use super::own::{Reading, Use};
 use crate::checking::Findings;
-use crate::control::{Counted, CountedMoment, Load};
+use crate::control::{ASIDE, Counted, CountedMoment, Load};
 use crate::limits::LATE_NS;
 use crate::report::distribution::{new_histogram, record};
 use crate::report::model::Distribution;
@@ -19,6 +22,8 @@ pub(super) struct Measuring {
     begin_ns: u64,
     moment_ns: u64,
     latency: Histogram<u64>,
+    /// Latency of those who are kept apart.
+    aside: Histogram<u64>,
     acknowledged: Histogram<u64>,
     lateness: Histogram<u64>,
     own_delay: Histogram<u64>,
@@ -50,6 +55,7 @@ impl Measuring {
             begin_ns: u64::MAX,
             moment_ns: u64::MAX,
             latency: new_histogram(),
+            aside: new_histogram(),
             acknowledged: new_histogram(),
             lateness: new_histogram(),
             own_delay: new_histogram(),
@@ -121,21 +127,25 @@ impl Measuring {
     }
 
     /// A message has become due; the generator got to it at `now_ns`.
-    pub(super) fn due(&mut self, due_ns: u64, now_ns: u64) {
+    pub(super) fn due(&mut self, due_ns: u64, now_ns: u64, aside: bool) {
         if self.measures(due_ns) {
             self.counted.due += 1;
-            record(&mut self.own_delay, microseconds(due_ns, now_ns));
+            if !aside {
+                record(&mut self.own_delay, microseconds(due_ns, now_ns));
+            }
         }
     }
 
     /// A message is with the system.
-    pub(super) fn sent(&mut self, due_ns: u64, now_ns: u64) {
+    pub(super) fn sent(&mut self, due_ns: u64, now_ns: u64, aside: bool) {
         self.sent += 1;
         self.moment_sent += 1;
         if self.measures(due_ns) {
             self.counted.sent += 1;
             self.counted.late += u64::from(now_ns.saturating_sub(due_ns) > LATE_NS);
-            record(&mut self.lateness, microseconds(due_ns, now_ns));
+            if !aside {
+                record(&mut self.lateness, microseconds(due_ns, now_ns));
+            }
         }
     }
 
@@ -145,10 +155,12 @@ impl Measuring {
     }
 
     /// The server said yes.
-    pub(super) fn acknowledged(&mut self, due_ns: u64, now_ns: u64) {
+    pub(super) fn acknowledged(&mut self, due_ns: u64, now_ns: u64, aside: bool) {
         if self.measures(due_ns) {
             self.counted.acknowledged += 1;
-            record(&mut self.acknowledged, microseconds(due_ns, now_ns));
+            if !aside {
+                record(&mut self.acknowledged, microseconds(due_ns, now_ns));
+            }
         }
     }
 
@@ -169,16 +181,18 @@ impl Measuring {
 
     /// A subscriber read a message for the first time; one that `comes` and goes is owed only what it
     /// hears and what lies between.
-    pub(super) fn received(&mut self, due_ns: u64, now_ns: u64, comes: bool) {
+    pub(super) fn received(&mut self, due_ns: u64, now_ns: u64, comes: bool, aside: bool) {
         let latency_us = microseconds(due_ns, now_ns);
         self.received += 1;
         self.moment_received += 1;
-        record(&mut self.moment, latency_us);
-        record(&mut self.recent, latency_us);
+        if !aside {
+            record(&mut self.moment, latency_us);
+            record(&mut self.recent, latency_us);
+        }
         if self.measures(due_ns) {
             self.counted.received += 1;
             self.counted.expected += u64::from(comes);
-            record(&mut self.latency, latency_us);
+            record(if aside { &mut self.aside } else { &mut self.latency }, latency_us);
         }
         // What an earlier stretch of load left behind is not this one's.
         if due_ns < self.begin_ns {
@@ -249,6 +263,7 @@ impl Measuring {
             None => Use::default(),
         };
         let times = [
+            (ASIDE, &self.aside),
             ("acknowledged", &self.acknowledged),
             ("lateness", &self.lateness),
             ("own_delay", &self.own_delay),

@@ -63,8 +63,13 @@ struct Generator {
     epoll: OwnedFd,
     orders: Orders,
     connections: Vec<Connection>,
-    /// Slots below this are clients, the others only publish.
+    /// Slots below this are clients.
     clients: usize,
+    /// Slots from there to this only publish; those behind it are for connections that are closed
+    /// again at once.
+    members: usize,
+    /// The first lane that is kept apart.
+    aside_from: u32,
     lanes: Vec<Lane>,
     /// What each lane sounded like.
     tapes: Vec<Tape>,
@@ -151,6 +156,8 @@ impl Generator {
             orders,
             connections: Vec::new(),
             clients: 0,
+            members: 0,
+            aside_from: plan.lane_aside_from(),
             lanes,
             tapes,
             timers: Timers::default(),
@@ -288,8 +295,7 @@ impl Generator {
         match order {
             Order::Begin(_) => {}
             Order::Connect { publishers, at_ns, per_s } => {
-                let (first, end) =
-                    if publishers { (self.clients, self.connections.len()) } else { (0, self.clients) };
+                let (first, end) = if publishers { (self.clients, self.members) } else { (0, self.clients) };
                 self.ramp = Some(Ramp { next: first, end, first, at_ns, per_s });
                 self.phase = Phase::Connecting;
             }
@@ -337,6 +343,11 @@ impl Generator {
         if let Err(error) = epoll::modify(&self.epoll, stream, data, flags) {
             self.fault(&format!("epoll: {error}"));
         }
+    }
+
+    /// Whether it is kept apart from those whose latency is the run's.
+    fn is_aside(&self, slot: usize) -> bool {
+        self.connections[slot].lane >= self.aside_from
     }
 
     /// Whether it counts among those that are owed every message.

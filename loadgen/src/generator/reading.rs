@@ -20,6 +20,8 @@ struct Ears<'a> {
     run: u32,
     now_ns: u64,
     class: Class,
+    /// It is kept apart: its times are not the run's.
+    aside: bool,
     lane: &'a mut Lane,
     track: &'a mut Track,
     tape: &'a mut Tape,
@@ -71,7 +73,7 @@ impl Ears<'_> {
             }
             Heard::Acknowledged(due_ns) => {
                 self.answered.push((due_ns, false));
-                self.measuring.acknowledged(due_ns, self.now_ns);
+                self.measuring.acknowledged(due_ns, self.now_ns, self.aside);
             }
             Heard::Refused(due_ns, code) => {
                 self.answered.push((due_ns, true));
@@ -91,7 +93,8 @@ impl Ears<'_> {
                 (self.in_frame, self.due_ns) = (self.in_frame + 1, stamp.due_ns);
                 if self.lane.hear(self.track, stamp.identity, offset, &mut self.measuring.found) {
                     self.new += 1;
-                    self.measuring.received(stamp.due_ns, self.now_ns, self.class == Class::Comes);
+                    let comes = self.class == Class::Comes;
+                    self.measuring.received(stamp.due_ns, self.now_ns, comes, self.aside);
                 }
             }
         }
@@ -165,7 +168,10 @@ impl Generator {
                 let now_ns = now_ns();
                 if self.connections[slot].class != Class::Publishes {
                     self.measuring.bytes(new, now_ns);
-                    self.measuring.busy_reading(self.busy_since_ns, now_ns);
+                    // It is held against the latency, so it is of those whose latency is told.
+                    if !self.is_aside(slot) {
+                        self.measuring.busy_reading(self.busy_since_ns, now_ns);
+                    }
                 }
                 self.frames(slot, bytes, false);
             }
@@ -180,6 +186,7 @@ impl Generator {
             run: self.begin.plan.run,
             now_ns,
             class: connection.class,
+            aside: connection.lane >= self.aside_from,
             lane: &mut self.lanes[connection.lane as usize],
             track: &mut connection.track,
             tape: &mut self.tapes[connection.lane as usize],

@@ -4,7 +4,7 @@
 use super::{Shape, part, usual};
 use crate::cli::Options;
 use crate::coordinator::{Run, RunError};
-use crate::plan::{Publishers, zipf};
+use crate::plan::{Aside, Publishers, zipf};
 
 /// Clients of a room on average, if nothing else is said.
 const CLIENTS_PER_ROOM: u32 = 100;
@@ -21,6 +21,7 @@ pub(super) fn shape(options: &Options) -> Result<Shape, String> {
         sizes: zipf(options.clients, channels, options.zipf),
         publishers: Publishers::Among(part(options, options.talkers).max(1)),
         publishers_about: 0,
+        aside: Aside::default(),
         comers: 0,
         slow: 0,
         resumes: false,

@@ -6,13 +6,14 @@ use crate::cli::Options;
 use crate::clock::duration_ns;
 use crate::control::Load;
 use crate::coordinator::{Run, RunError};
-use crate::plan::{Publishers, Sizes};
+use crate::plan::{Aside, Publishers, Sizes};
 
 pub(super) fn shape(options: &Options) -> Shape {
     Shape {
         sizes: Sizes::Even(channels(options)),
         publishers: Publishers::Nobody,
         publishers_about: 0,
+        aside: Aside::default(),
         // Nobody is owed anything.
         comers: options.clients,
         slow: 0,

@@ -3,13 +3,14 @@
 use super::{Shape, channels};
 use crate::cli::Options;
 use crate::coordinator::{Run, RunError};
-use crate::plan::{Publishers, Sizes};
+use crate::plan::{Aside, Publishers, Sizes};
 
 pub(super) fn shape(options: &Options) -> Shape {
     Shape {
         sizes: Sizes::Even(channels(options)),
         publishers: Publishers::Nobody,
         publishers_about: 0,
+        aside: Aside::default(),
         comers: 0,
         slow: 0,
         resumes: false,

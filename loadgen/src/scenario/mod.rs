@@ -6,6 +6,7 @@
 mod chat;
 mod churn;
 mod connect;
+mod fairness;
 mod fanout;
 mod idle;
 mod reconnect_storm;
@@ -16,14 +17,15 @@ use crate::cli::Options;
 use crate::clock::duration_ns;
 use crate::control::Load;
 use crate::coordinator::{Run, RunError};
-use crate::plan::{Publishers, Sizes};
+use crate::plan::{Aside, Publishers, Sizes};
 use crate::units::Rate;
 
 /// Messages a second if nothing else is said.
 const RATE_PER_S: f64 = 10.0;
 
 /// Times that a run may report besides the latency.
-pub const TIMES: &[&str] = &["acknowledged", "lateness", "own_delay", "own_reading", "connect", "resume"];
+pub const TIMES: &[&str] =
+    &["acknowledged", "lateness", "own_delay", "own_reading", "connect", "resume", "crowd", "flood"];
 
 /// Figures that the scenarios report.
 pub const FIGURES: &[&str] = &[
@@ -45,6 +47,19 @@ pub const FIGURES: &[&str] = &[
     "p99_ratio",
     "slow_disconnected_total",
     "slow_received_total",
+    "p50_quiet_us",
+    "p99_quiet_us",
+    "p50_crowd_us",
+    "p99_crowd_us",
+    "p99_crowd_ratio",
+    "p50_flood_us",
+    "p99_flood_us",
+    "p99_flood_ratio",
+    "p50_handshakes_us",
+    "p99_handshakes_us",
+    "p99_handshakes_ratio",
+    "crowd_deliveries_per_s",
+    "flood_deliveries_per_s",
     "highest_rate_per_s",
 ];
 
@@ -65,6 +80,8 @@ pub enum Scenario {
     ReconnectStorm,
     /// Fan-out without and with slow readers: what they cost the others
     Slow,
+    /// What a huge room, a flood in one and many handshakes cost all the other rooms
+    Fairness,
     /// The highest rate that keeps a goal
     Saturate,
 }
@@ -78,6 +95,8 @@ pub struct Shape {
     pub publishers: Publishers,
     /// About how many connections publish only, before it is known how many servers there are.
     pub publishers_about: u32,
+    /// What is kept apart; not yet in how many processes.
+    pub aside: Aside,
     /// Clients that come and go.
     pub comers: u32,
     /// Clients that are slow.
@@ -98,6 +117,7 @@ impl Scenario {
             Scenario::Churn => "churn",
             Scenario::ReconnectStorm => "reconnect-storm",
             Scenario::Slow => "slow",
+            Scenario::Fairness => "fairness",
             Scenario::Saturate => "saturate",
         }
     }
@@ -118,6 +138,7 @@ impl Scenario {
             Scenario::Churn => churn::shape(options),
             Scenario::ReconnectStorm => reconnect_storm::shape(options),
             Scenario::Slow => slow::shape(options),
+            Scenario::Fairness => fairness::shape(options),
             Scenario::Saturate => saturate::shape(options),
         }
     }
@@ -135,6 +156,7 @@ impl Scenario {
             Scenario::Churn => churn::run(run),
             Scenario::ReconnectStorm => reconnect_storm::run(run),
             Scenario::Slow => slow::run(run),
+            Scenario::Fairness => fairness::run(run),
             Scenario::Saturate => saturate::run(run),
         }
     }
@@ -169,6 +191,7 @@ fn even(options: &Options, publishers: u32) -> Shape {
         sizes: Sizes::Even(channels),
         publishers: Publishers::Apart(publishers),
         publishers_about: publishers.saturating_mul(channels),
+        aside: Aside::default(),
         comers: 0,
         slow: 0,
         resumes: false,

@@ -50,6 +50,7 @@ pub fn needed(clients: u32, shape: &Shape) -> u32 {
     let apart = SERVER_DESCRIPTORS_APART + (descriptors / 4).min(DISPATCHER_DESCRIPTORS_MAX);
     let room = descriptors.saturating_sub(apart).max(1);
     let (clients, publishers) = (u64::from(clients), u64::from(shape.publishers_about));
+    let passers = u64::from(shape.aside.passers);
     let most = |servers: u64| match &shape.sizes {
         // Whole channels go to one server (see Plan::place).
         Sizes::Even(channels) if u64::from(*channels) >= servers => {
@@ -57,7 +58,7 @@ pub fn needed(clients: u32, shape: &Shape) -> u32 {
             channels.div_ceil(servers) * (clients.div_ceil(channels) + publishers.div_ceil(channels))
         }
         // Each channel has its publishers at each server.
-        _ => clients.div_ceil(servers) + publishers,
+        _ => (clients + passers).div_ceil(servers) + publishers,
     };
     let enough = (1..=u64::from(SERVERS_MAX)).find(|servers| most(*servers) <= room);
     enough.map_or(SERVERS_MAX, |servers| u32::try_from(servers).unwrap_or(SERVERS_MAX))

@@ -55,6 +55,8 @@ struct Loop<'a> {
     control: UnixStream,
     faults: Vec<Fault>,
     delay: Duration,
+    /// Whether somebody is starved, from now on.
+    starving: bool,
     batches_of: usize,
     shared: &'a Shared,
     /// By their place in the record.
@@ -91,6 +93,7 @@ pub(super) fn run(listener: TcpListener, control: UnixStream, faults: Vec<Fault>
         control,
         faults,
         delay: delay.unwrap_or_default(),
+        starving: false,
         batches_of: batches_of.unwrap_or(1),
         shared,
         peers: Vec::new(),
@@ -216,8 +219,9 @@ impl Loop<'_> {
                 _ => {}
             }
         }
-        if !self.delay.is_zero() {
-            self.delayed.push_back(Delayed { at: now + self.delay, channel, message });
+        let delay = self.delay_in(channel);
+        if !delay.is_zero() {
+            self.delayed.push_back(Delayed { at: now + delay, channel, message });
         } else if self.batches_of > 1 {
             self.collect(channel, message);
         } else {
@@ -225,6 +229,23 @@ impl Loop<'_> {
         }
         let messages = self.messages;
         self.shared.update(|progress| progress.messages = messages);
+    }
+
+    /// How long a message of this channel waits that comes now. The same for all that wait at a time.
+    fn delay_in(&mut self, channel: usize) -> Duration {
+        let path = &self.record.channels[channel].path;
+        let starve = self.faults.iter().find_map(|fault| match *fault {
+            Fault::Starve { for_channel, by } => Some((path.ends_with(&format!("/{for_channel}")), by)),
+            _ => None,
+        });
+        match starve {
+            Some((true, _)) => {
+                self.starving = true;
+                Duration::ZERO
+            }
+            Some((false, by)) if self.starving => by,
+            _ => self.delay,
+        }
     }
 
     /// A message goes to all but who said it.

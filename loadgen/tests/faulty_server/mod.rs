@@ -25,7 +25,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 
 pub(crate) use plan::Fault;
-pub(crate) use record::{Record, Truth};
+pub(crate) use record::{Channel, Record, Truth};
 
 /// Longest wait for something that must happen; only what is broken reaches it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -27,6 +27,9 @@ pub(crate) enum Fault {
     Mixed { seed: u64 },
     /// Every message goes out this long after it came.
     Delay { by: Duration },
+    /// From the first message of this channel on, those of all others go out this long after they came,
+    /// and its own at once.
+    Starve { for_channel: &'static str, by: Duration },
     /// When the message with this number (of all paths) has come, and before it goes out, the whole
     /// server does nothing for so long: neither reads nor sends.
     Stall { message: u64, length: Duration },
@@ -74,6 +77,7 @@ pub(crate) fn fate(faults: &[Fault], subscriber: u64, message: u64) -> Fate {
             Fault::Reorder { every, behind } => (turn(every) == every / 3).then_some(Fate::Hold { behind }),
             Fault::Mixed { seed } => mixed(seed, subscriber, message),
             Fault::Delay { .. }
+            | Fault::Starve { .. }
             | Fault::Stall { .. }
             | Fault::Cut { .. }
             | Fault::Refuse { .. }

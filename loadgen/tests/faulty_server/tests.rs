@@ -211,6 +211,27 @@ fn delay_and_stall_take_their_time() {
 }
 
 #[test]
+fn some_starve_while_one_channel_is_served() {
+    let long = Duration::from_millis(120);
+    let server = Server::start(&[Fault::Starve { for_channel: "c1", by: long }]);
+    let mut subscribers = ["c0", "c1"].map(|channel| connect(&server, channel));
+    let mut publishers = ["c0", "c1"].map(|channel| connect(&server, channel));
+    // Each is said when the last one was heard: so the order is sure.
+    for (number, channel) in [0, 1, 0, 1].into_iter().enumerate() {
+        say(&mut publishers[channel], &number.to_string());
+        assert_eq!(read(&mut subscribers[channel]), number.to_string());
+    }
+    drop((subscribers, publishers));
+    let record = server.finish();
+    let waited_ns = |channel: usize, message: usize| {
+        let handed = record.members[channel].handed[message];
+        handed.after_ns.saturating_sub(record.channels[channel].said[message].read_ns)
+    };
+    assert!(waited_ns(0, 1) >= 120_000_000, "the second message of the other one");
+    assert_eq!(record.truth().lost, 0);
+}
+
+#[test]
 fn a_batch_goes_to_one_after_the_other() {
     let server = Server::start(&[Fault::Batches { of: 3 }, Fault::Drop { every: 4, run: 1 }]);
     let mut subscribers = [connect(&server, "c0"), connect(&server, "c0")];

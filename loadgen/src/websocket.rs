@@ -31,7 +31,7 @@ const DEFLATE: &str =
 pub enum Frame<'a> {
     /// A text message.
     Text(&'a [u8]),
-    /// A text message, compressed.
+    /// A text message, compressed; whether that was agreed on, the caller knows.
     Deflated(&'a [u8]),
     /// A ping, to be answered with the same payload.
     Ping(&'a [u8]),
@@ -250,6 +250,7 @@ mod tests {
         for (bytes, expected) in [
             (frame(0x89, b"hi"), Frame::Ping(b"hi")),
             (frame(0x8a, b""), Frame::Pong),
+            (frame(0xc1, b"x"), Frame::Deflated(b"x")),
             (frame(0x88, b""), Frame::Close(0, b"")),
             (frame(0x88, &close), Frame::Close(1001, b"bye")),
         ] {
@@ -258,7 +259,8 @@ mod tests {
         for (bytes, what) in [
             (frame(0x82, b"x"), "binary"),
             (frame(0x01, b"x"), "a fragment"),
-            (frame(0xc1, b"x"), "compressed"),
+            (frame(0xa1, b"x"), "of another extension"),
+            (frame(0xc9, b"x"), "a compressed ping"),
             (vec![0x81, 0x81, 1, 2, 3, 4, 5], "masked"),
             (frame(0x83, b"x"), "unknown"),
         ] {

@@ -43,9 +43,9 @@ impl Ears<'_> {
         let Some(place) = self.lane.next_place(self.track).filter(|_| self.class == Class::Stays) else {
             return 0;
         };
-        let (measuring, now_ns) = (&mut *self.measuring, self.now_ns);
+        let (measuring, now_ns, aside) = (&mut *self.measuring, self.now_ns, self.aside);
         let (length, count) =
-            self.tape.follow(place, bytes, |due_ns| measuring.received(due_ns, now_ns, false));
+            self.tape.follow(place, bytes, |due_ns| measuring.received(due_ns, now_ns, false, aside));
         self.lane.hear_again(self.track, count);
         self.new += u64::from(count);
         length
@@ -213,6 +213,11 @@ impl Generator {
                         Frame::Text(text) => ears.frame(&bytes[at..at + length], |ears| {
                             session.text(text, masks, out, &mut |heard| ears.hear(heard));
                         }),
+                        Frame::Deflated(_) if !self.begin.plan.deflate => {
+                            let why = "compressed, which was not agreed on".to_owned();
+                            (at, end) = (bytes.len(), Some(why));
+                            break;
+                        }
                         Frame::Deflated(text) => match self.inflater.inflate(text, FRAME_BYTES_MAX) {
                             Ok(text) => ears.frame(&bytes[at..at + length], |ears| {
                                 session.text(&text, masks, out, &mut |heard| ears.hear(heard));

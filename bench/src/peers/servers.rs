@@ -30,18 +30,22 @@ pub struct Server {
     pub folder: &'static str,
     /// What `run start` is given besides.
     pub arguments: &'static [&'static str],
+    /// What loadgen is given besides.
+    pub client: &'static [&'static str],
 }
 
 /// All of them, in the tables' order.
 #[rustfmt::skip]
 pub const SERVERS: &[Server] = &[
-    Server { name: "floor", title: "floor: a send a message", protocol: Protocol::Plain, folder: "floor", arguments: &[] },
-    Server { name: "floor-batch", title: "floor: a send a turn", protocol: Protocol::Plain, folder: "floor", arguments: &["--send-batch"] },
-    Server { name: "chatup", title: "**ChatUp**", protocol: Protocol::Native, folder: "chatup", arguments: &[] },
-    Server { name: "bun", title: "Bun", protocol: Protocol::Plain, folder: "bun", arguments: &[] },
-    Server { name: "nchan", title: "nchan", protocol: Protocol::Plain, folder: "nchan", arguments: &[] },
-    Server { name: "ws", title: "ws on Node", protocol: Protocol::Plain, folder: "ws", arguments: &[] },
-    Server { name: "socketio", title: "Socket.IO", protocol: Protocol::SocketIo, folder: "socketio", arguments: &[] },
+    Server { name: "floor", title: "floor: a send a message", protocol: Protocol::Plain, folder: "floor", arguments: &[], client: &[] },
+    Server { name: "floor-batch", title: "floor: a send a turn", protocol: Protocol::Plain, folder: "floor", arguments: &["--send-batch"], client: &[] },
+    Server { name: "chatup", title: "**ChatUp**", protocol: Protocol::Native, folder: "chatup", arguments: &[], client: &[] },
+    Server { name: "chatup-epoll", title: "ChatUp on epoll", protocol: Protocol::Native, folder: "chatup", arguments: &["--set", "worker.io=epoll"], client: &[] },
+    Server { name: "chatup-deflate", title: "ChatUp, compressed", protocol: Protocol::Native, folder: "chatup", arguments: &["--set", "worker.deflate=true"], client: &["--deflate"] },
+    Server { name: "bun", title: "Bun", protocol: Protocol::Plain, folder: "bun", arguments: &[], client: &[] },
+    Server { name: "nchan", title: "nchan", protocol: Protocol::Plain, folder: "nchan", arguments: &[], client: &[] },
+    Server { name: "ws", title: "ws on Node", protocol: Protocol::Plain, folder: "ws", arguments: &[], client: &[] },
+    Server { name: "socketio", title: "Socket.IO", protocol: Protocol::SocketIo, folder: "socketio", arguments: &[], client: &[] },
 ];
 
 /// The one of this name.
@@ -56,7 +60,7 @@ impl Server {
     pub fn target(&self, port: u16, folder: &Path) -> Vec<String> {
         let here = |scheme: &str, path: &str| format!("{scheme}://127.0.0.1:{port}{path}");
         let flag = str::to_owned;
-        match self.protocol {
+        let mut target = match self.protocol {
             Protocol::Native => {
                 let key = folder.join("key").display().to_string();
                 vec![flag("--worker"), here("http", ""), flag("--key-file"), key]
@@ -67,7 +71,9 @@ impl Server {
             Protocol::SocketIo => {
                 vec![flag("--protocol"), flag("socketio"), flag("--url"), here("ws", "")]
             }
-        }
+        };
+        target.extend(self.client.iter().map(|argument| flag(argument)));
+        target
     }
 
     /// A path whose WebSocket handshake it answers as soon as it serves.
@@ -98,6 +104,7 @@ mod tests {
     fn loadgen_is_told_how_to_reach_each() {
         for (name, expected) in [
             ("chatup", "--worker http://127.0.0.1:81 --key-file folder/key"),
+            ("chatup-deflate", "--worker http://127.0.0.1:81 --key-file folder/key --deflate"),
             ("bun", "--protocol plain --url ws://127.0.0.1:81/{channel}"),
             ("socketio", "--protocol socketio --url ws://127.0.0.1:81"),
         ] {

@@ -19,8 +19,8 @@ const AGREEMENT_WITH_WINDOW: &str =
 const WINDOW_BITS: u8 = 12;
 /// What every message's compressed form ends with, and leaves out (RFC 7692, 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
-/// Room that output grows by, in bytes.
-const GROWTH_BYTES: usize = 4 * 1024;
+/// Room that output begins with, at the least, in bytes.
+const GROWTH_BYTES_MIN: usize = 256;
 
 /// What the first acceptable offer of a `Sec-WebSocket-Extensions` header is answered with.
 #[must_use]
@@ -59,7 +59,11 @@ fn window(bits: &str) -> Option<u8> {
     bits.parse().ok().filter(|number: &u8| (8..=15).contains(number) && !bits.starts_with(['0', '+']))
 }
 
-/// Compresses messages, each for itself. Holds about 100 KiB.
+/// About what [`Deflater`] and [`Inflater`] hold together, in bytes, most of it the table in which the
+/// compressor looks for what it has seen.
+pub const DEFLATE_STATE_BYTES: usize = 256 * 1024;
+
+/// Compresses messages, each for itself.
 #[derive(Debug)]
 pub struct Deflater {
     compress: Compress,
@@ -88,15 +92,17 @@ impl Deflater {
     }
 }
 
-/// Takes the compression off what clients send. Holds about 50 KiB.
+/// Takes the compression off what clients send.
 #[derive(Debug)]
 pub struct Inflater {
     decompress: Decompress,
+    /// Bytes that have come out since [`Inflater::take_inflated`].
+    inflated: usize,
 }
 
 impl Default for Inflater {
     fn default() -> Inflater {
-        Inflater { decompress: Decompress::new(false) }
+        Inflater { decompress: Decompress::new(false), inflated: 0 }
     }
 }
 
@@ -107,18 +113,41 @@ impl Inflater {
     /// It would be larger ([`Refusal::FrameTooLarge`]), or this is no compressed form
     /// ([`Refusal::ProtocolError`]).
     pub fn inflate(&mut self, deflated: &[u8], bytes_max: usize) -> Result<Vec<u8>, Refusal> {
-        self.decompress.reset(false);
         let mut message = Vec::new();
+        let result = self.inflate_into(&mut message, deflated, bytes_max);
+        self.inflated += message.len();
+        result.map(|()| message)
+    }
+
+    /// Bytes that have come out since this was asked last.
+    pub fn take_inflated(&mut self) -> usize {
+        std::mem::take(&mut self.inflated)
+    }
+
+    /// Bytes that have come out since they were taken.
+    #[must_use]
+    pub fn inflated(&self) -> usize {
+        self.inflated
+    }
+
+    fn inflate_into(
+        &mut self,
+        message: &mut Vec<u8>,
+        deflated: &[u8],
+        bytes_max: usize,
+    ) -> Result<(), Refusal> {
+        self.decompress.reset(false);
         for mut piece in [deflated, &TAIL[..]] {
             while !piece.is_empty() {
                 if message.len() == message.capacity() {
                     // One byte more than allowed tells too large from just right.
-                    message.reserve_exact(GROWTH_BYTES.min(bytes_max + 1 - message.len()));
+                    let growth = message.len().max(4 * deflated.len()).max(GROWTH_BYTES_MIN);
+                    message.reserve_exact(growth.min(bytes_max + 1 - message.len()));
                 }
                 let (before, length) = (self.decompress.total_in(), message.len());
                 let status = self
                     .decompress
-                    .decompress_vec(piece, &mut message, FlushDecompress::Sync)
+                    .decompress_vec(piece, message, FlushDecompress::Sync)
                     .map_err(|_| Refusal::ProtocolError)?;
                 if message.len() > bytes_max {
                     return Err(Refusal::FrameTooLarge);
@@ -126,8 +155,15 @@ impl Inflater {
                 let read = usize::try_from(self.decompress.total_in() - before).unwrap_or(usize::MAX);
                 piece = piece.get(read..).unwrap_or_default();
                 match status {
-                    // A last block: nothing may follow in this message but the tail that was left out.
-                    Status::StreamEnd => return Ok(message),
+                    // A last block, and at most an empty one behind it, which lacks the tail. More could
+                    // follow by the RFC; nobody sends that, and to leave it out would be worse than a no.
+                    Status::StreamEnd
+                        if matches!(piece, [] | [0])
+                            || piece.len() <= TAIL.len() && TAIL.ends_with(piece) =>
+                    {
+                        return Ok(());
+                    }
+                    Status::StreamEnd => return Err(Refusal::ProtocolError),
                     _ if read == 0 && message.len() == length && message.len() < message.capacity() => {
                         return Err(Refusal::ProtocolError);
                     }
@@ -135,7 +171,7 @@ impl Inflater {
                 }
             }
         }
-        Ok(message)
+        Ok(())
     }
 }
 
@@ -183,12 +219,17 @@ mod tests {
     #[test]
     fn what_the_rfc_shows() {
         let mut inflater = Inflater::default();
-        let table: [(&[u8], Result<&str, Refusal>); 8] = [
+        let table: [(&[u8], Result<&str, Refusal>); 9] = [
             (&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], Ok("Hello")),
             (&[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00], Ok("Hello")),
             // A block that says it is the last one, and an empty one behind it.
             (&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00], Ok("Hello")),
             (&[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00], Ok("Hello")),
+            // Behind a last block: one more with content.
+            (
+                &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0xf2, 0x48, 0x05, 0x00],
+                Err(Refusal::ProtocolError),
+            ),
             (&[0x00], Ok("")),
             // Not even a block: the library does not mind, and it is no call either.
             (&[], Ok("")),

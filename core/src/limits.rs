@@ -48,6 +48,12 @@ pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
 /// How hard messages are compressed where that is on, 1 to 9. Beyond it a chat's messages, of a few
 /// hundred bytes each and compressed by themselves, hardly become shorter.
 pub const DEFLATE_LEVEL: u32 = 3;
+/// Messages of a channel that are compressed in one go, at most: about a millisecond's work. Where more
+/// are missing, they go as they are.
+pub const DEFLATED_AT_ONCE_MAX: u64 = 64;
+/// Bytes that clients' compressed messages may become in one turn of a shard before it turns to its
+/// other work: few bytes in can be many out.
+pub const INFLATED_BYTES_PER_TURN: usize = 1024 * 1024;
 /// Largest piece of a channel log's wire bytes, in bytes: one send is at most this long, and a
 /// subscriber in the middle of a send keeps at most this much memory alive.
 pub const LOG_SEGMENT_BYTES_MAX: usize = 64 * 1024;

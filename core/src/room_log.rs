@@ -158,6 +158,8 @@ pub struct RoomLog {
     before_id: MessageId,
     ids: VecDeque<MessageId>,
     segments: VecDeque<Rc<Segment>>,
+    /// What the segments have room for.
+    segment_bytes: usize,
     bytes: usize,
     limits: LogLimits,
 }
@@ -172,6 +174,7 @@ impl RoomLog {
             before_id: position.id,
             ids: VecDeque::new(),
             segments: VecDeque::new(),
+            segment_bytes: 0,
             bytes: 0,
             limits,
         }
@@ -199,13 +202,11 @@ impl RoomLog {
     /// Bytes of memory that it takes: whole segments, whatever of them is used.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let segment = |segment: &Rc<Segment>| {
-            let inner = segment.inner.borrow();
-            size_of::<Segment>() + inner.bytes.capacity() + inner.ends.capacity() * size_of::<u32>()
-        };
         self.ids.capacity() * size_of::<MessageId>()
+            + self.ids.len() * size_of::<u32>()
             + self.segments.capacity() * size_of::<Rc<Segment>>()
-            + self.segments.iter().map(segment).sum::<usize>()
+            + self.segments.len() * size_of::<Segment>()
+            + self.segment_bytes
     }
 
     /// Bytes of frames kept.
@@ -244,6 +245,7 @@ impl RoomLog {
                 let capacity =
                     (last * 2).clamp(LOG_SEGMENT_BYTES_MIN, LOG_SEGMENT_BYTES_MAX).max(frame_bytes);
                 self.segments.push_back(Segment::new(head, capacity));
+                self.segment_bytes += capacity;
                 &self.segments[self.segments.len() - 1]
             }
         };
@@ -275,6 +277,7 @@ impl RoomLog {
             self.before_id = self.ids.pop_front().unwrap_or(self.before_id);
             self.before = self.before.next();
             if oldest.last() == self.before {
+                self.segment_bytes -= oldest.inner.borrow().bytes.capacity();
                 self.segments.pop_front();
             }
         }

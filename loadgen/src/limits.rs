@@ -13,8 +13,6 @@ pub const CONNECTIONS_PER_PROCESS_MAX: u64 = 20_000;
 pub const READ_BYTES_MAX: usize = 256 * 1024;
 /// Bytes that a process remembers of what its channels sounded like, over all of them.
 pub const TAPES_BYTES: usize = 64 * 1024 * 1024;
-/// Least bytes remembered of one channel.
-pub const TAPE_BYTES_MIN: usize = 16 * 1024;
 /// Most bytes remembered of one channel: about a second of a channel that is as fast as can be.
 pub const TAPE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest frame that is put together, in bytes.

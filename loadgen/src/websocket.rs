@@ -205,7 +205,10 @@ pub fn answer(bytes: &[u8], key: &Key, deflate: bool) -> Result<Option<usize>, S
     }
     let mut extensions =
         response.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("sec-websocket-extensions"));
-    let agreed = extensions.any(|header| header.value.starts_with(b"permessage-deflate"));
+    let agreed = extensions.any(|header| {
+        header.value.starts_with(b"permessage-deflate")
+            && memchr::memmem::find(header.value, b"server_no_context_takeover").is_some()
+    });
     match (deflate, agreed) {
         (true, false) => Err("the server does not compress".to_owned()),
         (false, true) => Err("an extension that was not offered".to_owned()),
@@ -304,7 +307,10 @@ mod tests {
         );
         assert_eq!(answer(b"HTTP/1.1 503 No\r\n\r\n", &key, false), Err("HTTP status 503".to_owned()));
         assert!(answer(b"hello\r\n\r\n", &key, false).is_err());
-        let agreed = yes.replace("Upgrade:", "Sec-WebSocket-Extensions: permessage-deflate; x\r\nUpgrade:");
+        let agreed = yes.replace(
+            "Upgrade:",
+            "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\nUpgrade:",
+        );
         assert_eq!(answer(agreed.as_bytes(), &key, true), Ok(Some(agreed.len())));
         assert_eq!(
             answer(agreed.as_bytes(), &key, false),

@@ -166,6 +166,22 @@ fn connections_are_bounded_by_the_descriptors() {
     assert_eq!(http::get(&server.url, "/health").status, 200);
 }
 
+/// The kernel spreads connections by chance: a shard that gets more than half of them turns nobody away
+/// while the process has room.
+#[test]
+fn shards_share_the_descriptors() {
+    use std::io::{Read, Write};
+    let server = Server::start_under(&["prlimit", "--nofile=1100:1100"], &["--shards", "2"]);
+    // 1,100 less those set aside for the rest of the process.
+    let mut held: Vec<_> = (0..720).map(|_| http::connect(&server.worker)).collect();
+    let request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (at, connection) in held.iter_mut().enumerate() {
+        let mut start = [0; 12];
+        connection.write_all(request).and_then(|()| connection.read_exact(&mut start)).expect("an answer");
+        assert_eq!(&start, b"HTTP/1.1 200", "connection {at}");
+    }
+}
+
 #[test]
 fn who_may_read_a_workers_figures() {
     for (from, status) in [("loopback", 200), ("anyone", 200), ("nobody", 404)] {

@@ -125,6 +125,9 @@ impl Driver {
         self.shard.set_time(self.time(now));
         self.settle_sends();
         for _ in 0..COMPLETIONS_PER_TURN {
+            if self.shard.has_inflated_enough() {
+                break;
+            }
             let Some(completion) = self.io.take_completed() else { break };
             self.complete(completion);
         }
@@ -235,7 +238,9 @@ impl Driver {
     }
 
     fn accepted(&mut self, descriptor: OwnedFd) {
-        match self.shard.accept() {
+        let reserved = self.world.sockets.reserve();
+        let accepted = if reserved { self.shard.accept() } else { Err(self.shard.turn_away()) };
+        match accepted {
             Ok(key) => {
                 self.io.receive(key.packed(), descriptor.as_fd());
                 self.world.sockets.insert(Socket {
@@ -248,6 +253,9 @@ impl Driver {
                 });
             }
             Err(answer) => {
+                if reserved {
+                    self.world.sockets.give_back();
+                }
                 // A new socket's buffer is empty: the answer fits, or nobody is there to read it.
                 let socket = ListenSocket::from(descriptor);
                 let _ = socket.set_nonblocking(true);

@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chatup_broker::BrokerClient;
 use chatup_core::exchange::{Operation, Ticket};
@@ -33,42 +34,81 @@ impl Socket {
     }
 }
 
+/// Descriptors that all shards of the worker may still take for connections. One pool, and not a share
+/// for each: the kernel spreads connections by chance, and a shard that got more than its share would
+/// turn clients away while there is room.
+#[derive(Clone, Debug)]
+pub(crate) struct Descriptors(Arc<AtomicU64>);
+
+impl Descriptors {
+    pub(crate) fn new(count: u64) -> Descriptors {
+        Descriptors(Arc::new(AtomicU64::new(count)))
+    }
+
+    /// Whether there was one.
+    fn take(&self) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+
+    fn give_back(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The sockets of a shard, by the place of their connection.
-#[derive(Default)]
-pub(crate) struct Sockets(Vec<Option<Socket>>);
+pub(crate) struct Sockets {
+    table: Vec<Option<Socket>>,
+    descriptors: Descriptors,
+}
 
 impl Sockets {
+    pub(crate) fn new(descriptors: Descriptors) -> Sockets {
+        Sockets { table: Vec::new(), descriptors }
+    }
+
+    /// Whether there is room for one more; if so it is for this shard.
+    pub(crate) fn reserve(&mut self) -> bool {
+        self.descriptors.take()
+    }
+
+    /// One that was reserved will not come.
+    pub(crate) fn give_back(&mut self) {
+        self.descriptors.give_back();
+    }
+
+    /// One that was reserved.
     pub(crate) fn insert(&mut self, socket: Socket) {
         let index = socket.key.index as usize;
-        if self.0.len() <= index {
-            self.0.resize_with(index + 1, || None);
+        if self.table.len() <= index {
+            self.table.resize_with(index + 1, || None);
         }
-        self.0[index] = Some(socket);
+        self.table[index] = Some(socket);
     }
 
     /// Bytes that the table takes.
     pub(crate) fn memory(&self) -> usize {
-        self.0.capacity() * size_of::<Option<Socket>>()
+        self.table.capacity() * size_of::<Option<Socket>>()
     }
 
     pub(crate) fn remove(&mut self, key: Key) {
-        if let Some(place) = self.0.get_mut(key.index as usize) {
-            *place = None;
+        let place = self.table.get_mut(key.index as usize);
+        if place.and_then(Option::take).is_some() {
+            self.descriptors.give_back();
         }
     }
 
     /// The socket to which a completion belongs.
     pub(crate) fn by_packed(&mut self, packed: u64) -> Option<&mut Socket> {
         let index = usize::try_from(packed & u64::from(u32::MAX)).ok()?;
-        self.0.get_mut(index)?.as_mut().filter(|socket| socket.key.packed() == packed)
+        self.table.get_mut(index)?.as_mut().filter(|socket| socket.key.packed() == packed)
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Socket> {
-        self.0.get_mut(key.index as usize)?.as_mut().filter(|socket| socket.key == key)
+        self.table.get_mut(key.index as usize)?.as_mut().filter(|socket| socket.key == key)
     }
 
     fn descriptor(&self, key: Key) -> Option<BorrowedFd<'_>> {
-        let socket = self.0.get(key.index as usize)?.as_ref().filter(|socket| socket.key == key)?;
+        let socket = self.table.get(key.index as usize)?.as_ref().filter(|socket| socket.key == key)?;
         Some(socket.descriptor.as_fd())
     }
 }
@@ -129,5 +169,34 @@ impl Outside for World {
             }
             _ => Err(Refusal::NotFound),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn socket(index: u32) -> Socket {
+        let descriptor =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("one").into();
+        let key = Key { index, generation: 0 };
+        Socket { key, descriptor, receiving: false, awaiting_room: false, ended: false, dead: false }
+    }
+
+    #[test]
+    fn shards_take_descriptors_out_of_one_pool() {
+        let pool = Descriptors::new(3);
+        let (mut one, mut other) = (Sockets::new(pool.clone()), Sockets::new(pool));
+        for index in 0..3 {
+            assert!(one.reserve(), "one shard may have all of them");
+            one.insert(socket(index));
+        }
+        assert!(!one.reserve() && !other.reserve());
+        one.remove(Key { index: 1, generation: 0 });
+        one.remove(Key { index: 1, generation: 0 });
+        assert!(other.reserve(), "given back once");
+        assert!(!other.reserve());
+        other.give_back();
+        assert!(one.reserve(), "one that did not come");
     }
 }

@@ -10,7 +10,6 @@ use std::thread::JoinHandle;
 use chatup_broker::contract::BrokerGone;
 use chatup_broker::{BrokerClient, BrokerHandle, Inbox};
 use chatup_core::exchange::{Event, Operation, Ticket, WorkerId};
-use chatup_core::limits::Limits;
 use chatup_core::session::Rules;
 use chatup_core::shard::{Shard, ShardConfig};
 use core_affinity::CoreId;
@@ -23,7 +22,7 @@ use crate::epoll::Epoll;
 use crate::io::Io;
 use crate::limits::{GLOMMIO_IO_MEMORY_BYTES, GLOMMIO_PREEMPT_TIMER};
 use crate::listener;
-use crate::outside::{Sockets, World};
+use crate::outside::{Descriptors, Sockets, World};
 use crate::preflight::{self, Allowed, PreflightError};
 use crate::queues::{ShardReceiver, ShardSender, ToShard, shard_queue};
 use crate::report::{Board, PassOn, Reports};
@@ -86,16 +85,14 @@ impl Worker {
         let Allowed { io_uring, connections: descriptors } = preflight::check(count, settings.io)?;
         // Where there are few, the connections get the most of them.
         let descriptors = descriptors - settings.descriptors_reserved.min(descriptors / 4);
-        let mut limits = settings.limits.clone();
-        let allowed = u32::try_from(descriptors / u64::from(count)).unwrap_or(u32::MAX).max(1);
-        if limits.connections_per_shard_max > allowed {
+        if u64::from(settings.limits.connections_per_shard_max) * u64::from(count) > descriptors {
             tracing::info!(
-                connections_per_shard_max = allowed,
-                "descriptors allow fewer connections than limits.connections_per_shard_max: raise LimitNOFILE for more"
+                connections_max = descriptors,
+                "descriptors allow fewer connections than limits.connections_per_shard_max does: raise LimitNOFILE for more"
             );
-            // A clear 503 for one too many, instead of a connection that nobody can accept.
-            limits.connections_per_shard_max = allowed;
         }
+        // A clear 503 for one too many, instead of a connection that nobody can accept.
+        let descriptors = Descriptors::new(descriptors);
         let wanted = SocketAddr::new(settings.listen, settings.port);
         let (address, listeners) = listener::bind(settings.listen, settings.port, count)
             .map_err(|error| WorkerError::Listen(wanted, error))?;
@@ -119,7 +116,7 @@ impl Worker {
         for (number, ((listener, receiver), core)) in
             (0..).zip(listeners.into_iter().zip(receivers).zip(cores))
         {
-            let shard = worker.shard(settings, &limits, number, count, core, broker, listener, receiver);
+            let shard = worker.shard(settings, &descriptors, number, count, core, broker, listener, receiver);
             let spawned = shard
                 .map_err(|error| error.to_string())
                 .and_then(|shard| shard.spawn(io_uring, ready.clone(), Arc::clone(on_failure)));
@@ -150,7 +147,7 @@ impl Worker {
     fn shard(
         &self,
         settings: &Settings,
-        limits: &Limits,
+        descriptors: &Descriptors,
         number: u16,
         count: u16,
         core: CoreId,
@@ -165,7 +162,7 @@ impl Worker {
                 worker: self.board.worker,
                 rules: Rules {
                     verifier: Arc::clone(&settings.verifier),
-                    limits: limits.clone(),
+                    limits: settings.limits.clone(),
                     anonymous_subscribe: settings.anonymous_subscribe,
                 },
                 origins: settings.origins.clone(),
@@ -177,6 +174,7 @@ impl Worker {
             senders: self.senders.clone(),
             board: Arc::clone(&self.board),
             stats_from: settings.stats_from,
+            descriptors: descriptors.clone(),
             listener,
             inbox,
             core,
@@ -251,6 +249,7 @@ struct ShardStart {
     senders: Vec<ShardSender>,
     board: Arc<Board>,
     stats_from: crate::settings::StatsFrom,
+    descriptors: Descriptors,
     listener: Socket,
     inbox: ShardReceiver,
     core: CoreId,
@@ -307,7 +306,7 @@ impl ShardStart {
             shutdown_ms_max: self.config.rules.limits.shutdown_ms_max,
             shard: Shard::new(self.config),
             world: World {
-                sockets: Sockets::default(),
+                sockets: Sockets::new(self.descriptors),
                 broker: self.broker,
                 shards: self.senders,
                 board: self.board,

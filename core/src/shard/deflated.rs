@@ -1,8 +1,9 @@
 //! A channel's messages for clients that asked for compression: compressed once for all of them, when
 //! the first of them is sent it. The plain log stays the truth; this one follows it.
 
-use crate::deflate::{Deflater, Inflater};
-use crate::position::{Offset, Position};
+use crate::deflate::{DEFLATE_STATE_BYTES, Deflater, Inflater};
+use crate::limits::DEFLATED_AT_ONCE_MAX;
+use crate::position::Offset;
 use crate::room_log::{FrameRun, RoomLog};
 use crate::websocket::{deflated_frame, payload_of};
 
@@ -12,6 +13,13 @@ pub(super) struct Deflating {
     deflater: Deflater,
     pub(super) inflater: Inflater,
     frame: Vec<u8>,
+}
+
+impl Deflating {
+    /// Bytes that it takes, about: what the library holds is its own affair.
+    pub(super) fn memory(&self) -> usize {
+        DEFLATE_STATE_BYTES + self.frame.capacity()
+    }
 }
 
 /// The compressed form of a channel's log.
@@ -41,28 +49,33 @@ impl DeflatedLog {
         self.log.as_deref().map_or(0, |log| size_of::<RoomLog>() + log.memory())
     }
 
-    /// The log that a subscriber is sent from: the plain one, or, with the means to compress, its
-    /// compressed form with all that is new.
-    pub(super) fn or<'a>(&'a mut self, plain: &'a RoomLog, deflating: Option<&mut Deflating>) -> &'a RoomLog {
-        let Some(deflating) = deflating else { return plain };
-        let follows = self.log.as_ref().is_some_and(|log| {
-            let (here, there) = (log.head(), plain.head());
-            here.epoch == there.epoch && (plain.back(u32::MAX)..=there.offset).contains(&here.offset)
-        });
-        if !follows {
-            // What is kept already goes as it is: to compress it all at once would keep others waiting.
-            let all = plain.run_after(Offset::START, usize::MAX);
-            let before = Position { epoch: all.epoch, offset: all.before, id: all.before_id };
-            let mut log = RoomLog::new(before, plain.limits());
-            log.extend(&all);
-            self.log = Some(Box::new(log));
+    /// The log that a subscriber at this place is sent from: the compressed one, with all that is new,
+    /// or the plain one where there are no means to compress, or its place is before the compressed
+    /// one begins.
+    pub(super) fn or<'a>(
+        &'a mut self,
+        plain: &'a RoomLog,
+        cursor: Offset,
+        deflating: Option<&mut Deflating>,
+    ) -> &'a RoomLog {
+        let Some(deflating) = deflating.filter(|_| cursor < plain.head_offset()) else { return plain };
+        let missing = self.log.as_deref().and_then(|log| missing(log, plain));
+        match (&mut self.log, missing) {
+            (Some(log), Some(count)) if count <= DEFLATED_AT_ONCE_MAX => {
+                deflating.extend(log, &plain.run_after(log.head_offset(), usize::MAX));
+            }
+            // To compress all that is kept would keep others waiting: it goes as it is.
+            _ => self.log = Some(Box::new(RoomLog::new(plain.head(), plain.limits()))),
         }
-        let Some(log) = &mut self.log else { return plain };
-        if log.head_offset() < plain.head_offset() {
-            deflating.extend(log, &plain.run_after(log.head_offset(), usize::MAX));
-        }
-        log
+        self.log.as_deref().filter(|log| log.back(u32::MAX) <= cursor).unwrap_or(plain)
     }
+}
+
+/// How many messages the compressed log lacks, if it can go on behind the plain one.
+fn missing(log: &RoomLog, plain: &RoomLog) -> Option<u64> {
+    let (here, there) = (log.head(), plain.head());
+    let follows = here.epoch == there.epoch && here.offset >= plain.back(u32::MAX);
+    there.offset.0.checked_sub(here.offset.0).filter(|_| follows)
 }
 
 impl Deflating {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::limits::{FANOUT_QUANTUM_SENDS, HANDOVER_MESSAGES_MAX};
+use crate::limits::{FANOUT_QUANTUM_SENDS, HANDOVER_MESSAGES_MAX, INFLATED_BYTES_PER_TURN};
 use crate::position::Offset;
 use crate::room_log::{FrameRun, RoomLog};
 
@@ -104,6 +104,13 @@ impl Shard {
         self.turn_is_full
     }
 
+    /// Whether clients' compressed messages have become so much in this turn that others come first.
+    #[must_use]
+    pub fn has_inflated_enough(&self) -> bool {
+        let inflated = self.deflating.as_deref().map_or(0, |deflating| deflating.inflater.inflated());
+        inflated >= INFLATED_BYTES_PER_TURN
+    }
+
     pub(super) fn mark_dirty(&mut self, index: u32) {
         if let Some(channel) = self.channels.at_mut(index)
             && !channel.dirty
@@ -118,6 +125,9 @@ impl Shard {
     pub fn end_turn(&mut self, outside: &mut impl Outside) {
         self.flush_backlogs(outside);
         self.turn_is_full = false;
+        if let Some(deflating) = &mut self.deflating {
+            deflating.inflater.take_inflated();
+        }
         self.catching_up = false;
         for index in std::mem::take(&mut self.dirty) {
             if let Some(channel) = self.channels.at_mut(index) {

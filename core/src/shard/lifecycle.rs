@@ -14,16 +14,21 @@ impl Shard {
     /// # Errors
     /// The HTTP answer with which it is to be sent away: the shard is full or stopping.
     pub fn accept(&mut self) -> Result<Key, Vec<u8>> {
-        if self.draining {
-            return Err(http_head::refusal_answer(Refusal::ShuttingDown));
-        }
-        if self.connections.len() >= self.rules.limits.connections_per_shard_max as usize {
-            self.counters.refused += 1;
-            return Err(http_head::refusal_answer(Refusal::TooManyConnections));
+        if self.draining || self.connections.len() >= self.rules.limits.connections_per_shard_max as usize {
+            return Err(self.turn_away());
         }
         let key = self.connections.insert(Connection::new(self.ticks, self.batch.wrapping_sub(1)));
         self.schedule(key);
         Ok(key)
+    }
+
+    /// The HTTP answer to a connection for which there is no room, here or in the process.
+    pub fn turn_away(&mut self) -> Vec<u8> {
+        if self.draining {
+            return http_head::refusal_answer(Refusal::ShuttingDown);
+        }
+        self.counters.refused += 1;
+        http_head::refusal_answer(Refusal::TooManyConnections)
     }
 
     /// The other end will send nothing more. Somebody who has asked over HTTP may still read the

@@ -2,14 +2,20 @@
 //! more). Tables are known at once; what hangs on their entries is walked, a piece at a time, so that
 //! nobody waits for it.
 
+use std::collections::VecDeque;
+
 use serde::Serialize;
 
+use crate::exchange::{Operation, Ticket};
 use crate::limits::MEMORY_WALK_ENTRIES;
 use crate::names::ChannelName;
 use crate::room_log::RoomLog;
 
-use super::Shard;
+use super::channels::ShardMessage;
 use super::connection::{Connection, PendingJoin, PendingSubscribe, Rest, Subscription, Talk};
+use super::deflated::Deflating;
+use super::sending::Flight;
+use super::{Key, Shard};
 
 /// Bytes, by what they are for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -27,6 +33,8 @@ pub struct Memory {
     pub logs: usize,
     /// The timer wheel.
     pub timers: usize,
+    /// What waits for its turn, and what compression works with.
+    pub other: usize,
 }
 
 /// How far the walk has come.
@@ -60,12 +68,19 @@ impl Shard {
             self.walk.whole = std::mem::take(&mut self.walk.so_far);
             self.walk.at = 0;
         }
-        // A byte more an entry is the hash table's own.
-        let index = self.channel_index.capacity() * (size_of::<(ChannelName, u32)>() + 1);
+        // An eighth of a hash table's places stays free, and each has a byte of the table's own.
+        let index = self.channel_index.capacity() * 8 / 7 * (size_of::<(ChannelName, u32)>() + 1);
+        let operations = self.broker_backlog.capacity() * size_of::<(Ticket, Operation)>();
+        let messages: usize = self.shard_backlog.iter().map(VecDeque::capacity).sum();
+        let waiting = self.flights.capacity() * size_of::<Flight>()
+            + (self.ready.capacity() + self.again.capacity() + self.dirty.capacity()) * size_of::<u32>()
+            + (self.lingering.capacity() + self.flushing.capacity()) * size_of::<(u64, Key)>();
+        let deflating = self.deflating.as_deref().map_or(0, Deflating::memory);
         Memory {
             connections: self.connections.memory(),
             channels: self.channels.memory() + index + self.walk.whole.channels,
             timers: self.wheel.memory(),
+            other: operations + messages * size_of::<ShardMessage>() + waiting + deflating,
             ..self.walk.whole
         }
     }

@@ -159,8 +159,11 @@ impl Shard {
             let (number, before) = (subscription.channel, subscription.cursor);
             let Some(channel) = self.channels.at_mut(number) else { continue };
             let Some(log) = &channel.log else { continue };
-            let wire =
-                channel.deflated.or(log, self.deflating.as_deref_mut().filter(|_| connection.deflates));
+            let wire = channel.deflated.or(
+                log,
+                before,
+                self.deflating.as_deref_mut().filter(|_| connection.deflates),
+            );
             match wire.after(before) {
                 Run::UpToDate => {}
                 Run::Frames(slice, after) => {
@@ -225,8 +228,11 @@ impl Shard {
         let before = subscription.cursor;
         let memo = &mut self.memos[usize::from(connection.deflates)];
         if !matches!(memo, Some(memo) if memo.channel == index && memo.before == before) {
-            let wire =
-                channel.deflated.or(log, self.deflating.as_deref_mut().filter(|_| connection.deflates));
+            let wire = channel.deflated.or(
+                log,
+                before,
+                self.deflating.as_deref_mut().filter(|_| connection.deflates),
+            );
             match wire.after(before) {
                 Run::UpToDate => return None,
                 Run::Frames(slice, after) => {

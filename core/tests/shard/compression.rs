@@ -51,6 +51,63 @@ fn both_are_sent_the_same_messages() {
     }
 }
 
+/// Who only listens to rooms in which nothing is said costs no copy of them.
+#[test]
+fn what_has_been_sent_is_not_kept_twice() {
+    let mut rig = Rig::new(Limits::default());
+    let plain = rig.subscribed(r#""a""#);
+    for offset in 1..=500 {
+        rig.publish("a", offset, LONG);
+    }
+    let before = rig.shard.memory();
+    let before = if before.logs == 0 { rig.shard.memory() } else { before };
+    let deflates = rig.open_and_deflate();
+    subscribe(&mut rig, deflates, r#""a",{"channel":"b","history":5}"#);
+    rig.publish("b", 1, LONG);
+    rig.shard.memory();
+    let after = rig.shard.memory();
+    assert!(after.logs < before.logs + 8_192, "{before:?}, then {after:?}");
+    assert_eq!(rig.given(deflates), message(1).replace("\"a\"", "\"b\""));
+    rig.given(plain);
+}
+
+/// A subscriber that stood still while hundreds of messages came is not compressed all of them at once.
+#[test]
+fn who_was_far_behind_is_sent_the_rest_as_it_is() {
+    let mut rig = Rig::new(Limits::default());
+    let deflates = rig.open_and_deflate();
+    subscribe(&mut rig, deflates, r#""a""#);
+    rig.publish("a", 1, LONG);
+    rig.publish("a", 2, LONG);
+    assert_eq!((rig.given(deflates).lines().count(), rig.deflated(deflates)), (2, 1));
+    rig.take_only(deflates, 0);
+    for offset in 3..=300 {
+        rig.publish("a", offset, LONG);
+    }
+    let given = rig.take_all(deflates);
+    assert_eq!((given.lines().count(), rig.deflated(deflates)), (298, 1), "nothing is missing");
+    rig.publish("a", 301, LONG);
+    assert_eq!((rig.given(deflates), rig.deflated(deflates)), (message(301), 2));
+}
+
+#[test]
+fn compressed_floods_leave_the_turn_to_others() {
+    let mut rig = Rig::new(Limits::default());
+    let key = rig.open_and_deflate();
+    let call = format!(r#"{{"id":1,"call":"ping","x":"{}"}}"#, "x".repeat(16_000));
+    let mut bytes = Vec::new();
+    wire::deflated(call.as_bytes(), [1, 2, 3, 4], &mut bytes);
+    assert!(bytes.len() < 100, "a hundred to one and more");
+    let mut calls = 0;
+    while !rig.shard.has_inflated_enough() {
+        rig.shard.received(key, &mut bytes.clone(), &mut rig.world);
+        calls += 1;
+    }
+    assert_eq!(calls, (1 << 20) / call.len() + 1);
+    rig.shard.end_turn(&mut rig.world);
+    assert!(!rig.shard.has_inflated_enough());
+}
+
 /// The compressed log keeps to the plain one's limits and epochs.
 #[test]
 fn who_is_slow_or_meets_another_epoch_is_told_the_same() {

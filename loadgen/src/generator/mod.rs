@@ -31,8 +31,8 @@ use crate::checking::Lane;
 use crate::clock::{self, SECOND_NS, now_ns};
 use crate::control::{Begin, Load, News, Order, Progress};
 use crate::limits::{
-    EVENTS_BEFORE_PUBLISHING, EVENTS_MAX, PROGRESS_NS, READ_BYTES_MAX, TAPE_BYTES_MAX, TAPE_BYTES_MIN,
-    TAPES_BYTES, TIMERS_MAX,
+    EVENTS_BEFORE_PUBLISHING, EVENTS_MAX, PROGRESS_NS, READ_BYTES_MAX, TAPE_BYTES_MAX, TAPES_BYTES,
+    TIMERS_MAX,
 };
 use crate::tape::Tape;
 use crate::websocket::Masks;
@@ -148,7 +148,7 @@ impl Generator {
         let plan = &begin.plan;
         let mut lanes = Vec::new();
         lanes.resize_with(plan.lanes() as usize, Lane::default);
-        let tape_bytes = (TAPES_BYTES / lanes.len().max(1)).clamp(TAPE_BYTES_MIN, TAPE_BYTES_MAX);
+        let tape_bytes = (TAPES_BYTES / lanes.len().max(1)).min(TAPE_BYTES_MAX);
         let mut tapes = Vec::new();
         tapes.resize_with(lanes.len(), || Tape::new(tape_bytes));
         let mut generator = Generator {

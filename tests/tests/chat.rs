@@ -156,6 +156,27 @@ fn the_same_key_says_a_message_once() {
     assert_eq!(texts(&read_messages(&mut client, "m_lobby", &mut 1, 2)), ["once", "twice"]);
 }
 
+/// The windows end by themselves, on whichever shard a subscriber is: nothing else happens meanwhile.
+#[test]
+fn what_a_flush_window_holds_back_comes_without_anything_else() {
+    let server = Server::start(&["--shards", &SHARDS.to_string(), "--set", "worker.flush_interval_ms=150"]);
+    let mut speaker = Client::connect(&server.worker);
+    speaker.enter(&server.token_for("Ada"), "lobby");
+    let mut listeners: Vec<Client> = (0..8).map(|_| Client::connect(&server.worker)).collect();
+    for listener in &mut listeners {
+        listener.subscribe(&json!(["m_lobby"]));
+    }
+    for round in 0..2 {
+        for word in ["one", "two", "three"] {
+            speaker.ok(json!({ "call": "say", "msg": word }));
+        }
+        for listener in &mut listeners {
+            let heard = read_messages(listener, "m_lobby", &mut (round * 3 + 1), 3);
+            assert_eq!(texts(&heard), ["one", "two", "three"]);
+        }
+    }
+}
+
 #[test]
 fn members_and_viewers_are_seen_by_the_room_and_by_the_dispatcher() {
     let server = server();

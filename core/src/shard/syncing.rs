@@ -65,14 +65,18 @@ impl Shard {
     /// Asks the owner for what this shard's copy lacks, unless a question is on its way. The owner's
     /// own log is the truth.
     fn ask_owner(&mut self, index: u32, outside: &mut impl Outside) {
-        let Some(channel) = self.channels.at_mut(index) else { return };
-        if channel.sync.asked.is_none() {
-            self.last_sync = self.last_sync.next();
-            channel.sync.asked = Some(self.last_sync);
-            let owner = channel.name.owner(self.shards);
-            let question = ShardMessage::Sync(channel.name.clone(), self.shard, self.last_sync);
-            self.tell_shard(owner, question, outside);
+        let Some(channel) = self.channels.at_mut(index).filter(|channel| channel.sync.asked.is_none()) else {
+            return;
+        };
+        self.last_sync = self.last_sync.next();
+        channel.sync.asked = Some(self.last_sync);
+        let name = channel.name.clone();
+        // An owner that let go of the channel must have it again before its answer is worth anything.
+        if self.refetch.contains(&name) {
+            self.fetch_channel(&name, outside);
         }
+        let question = ShardMessage::Sync(name.clone(), self.shard, self.last_sync);
+        self.tell_shard(name.owner(self.shards), question, outside);
     }
 
     /// The owner has answered.

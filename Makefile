@@ -18,8 +18,9 @@ lint: ## Formatting and clippy, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
+# Programs and tests are built at once: apart, what they share would be built twice, with other features.
 unit: ## Rust: unit, simulation and black box tests
-	$(CARGO) build --workspace --locked
+	$(CARGO) build --workspace --locked --bins --tests
 	$(CARGO) test --workspace --locked
 	CHATUP_WORKER_IO=epoll $(CARGO) test --workspace --locked --test chat --test bad_input --test soak
 

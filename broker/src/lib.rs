@@ -4,6 +4,7 @@
 //! - [`contract`]: what a broker promises, and the queues between it and its clients
 //! - [`memory`]: the broker inside one process, its [`store`] (with `channel`, `bans`, `viewers`) worked
 //!   on by whichever client's thread finds it free
+//! - [`redis`]: the broker over Redis, for many workers and dispatchers
 //! - [`conformance`]: what every broker must pass
 
 mod bans;
@@ -12,6 +13,7 @@ pub mod conformance;
 pub mod contract;
 pub mod limits;
 pub mod memory;
+pub mod redis;
 pub mod store;
 mod viewers;
 

@@ -21,3 +21,40 @@ pub const STORE_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Channels that nobody has open and that are remembered all the same, at most: anybody with a token
 /// can make them. Open ones are bounded by the shards that have them open.
 pub const CHANNELS_MAX: usize = 100_000;
+
+/// Questions to Redis that go in one batch, at most.
+pub const BATCH_COMMANDS_MAX: usize = 512;
+/// Batches under way to one Redis server, at most; what comes meanwhile goes with the next.
+pub const BATCHES_IN_FLIGHT_MAX: usize = 16;
+/// Longest wait for an answer of Redis, in milliseconds: beyond it the connection counts as dead, and
+/// whoever waits is told that the store cannot be reached.
+pub const REDIS_ANSWER_MS_MAX: u64 = 2_000;
+/// How long what is asked waits for Redis to be back, in milliseconds, before it is refused. Once Redis
+/// has been away for so long, everything is refused at once.
+pub const REDIS_HOLD_MS: u64 = 1_000;
+/// Longest time to connect to Redis, log in and load the scripts, in milliseconds.
+pub const REDIS_CONNECT_MS_MAX: u64 = 3_000;
+/// Pause before the first attempt to connect again, in milliseconds; doubled up to the longest.
+pub const REDIS_RETRY_MS_MIN: u64 = 50;
+/// Longest pause between two attempts, in milliseconds.
+pub const REDIS_RETRY_MS_MAX: u64 = 1_000;
+/// How often the Redis thread looks after what time brings, in milliseconds: the grain of the above.
+pub const REDIS_TICK_MS: u64 = 100;
+/// Messages of one channel held while Redis is asked about it, at most; more are fetched again.
+pub const HELD_MESSAGES_MAX: usize = 4_096;
+/// Life of a channel in Redis in which nothing has been said, in milliseconds: anybody can open one.
+/// Whoever has it open asks for it again before that.
+pub const EMPTY_CHANNEL_MS: u64 = 60 * 60 * 1_000;
+/// How often each open channel is held against Redis, in milliseconds, although nothing was amiss.
+pub const CHANNEL_CHECK_MS: u64 = 30_000;
+/// Channels that a worker checks so in one second, at most.
+pub const CHANNEL_CHECKS_PER_S_MAX: usize = 100;
+/// How often the comings and goings of a large room are told, in milliseconds.
+pub const CHANGES_MS: u64 = 1_000;
+/// Members of a dead worker that are removed in one go.
+pub const REMOVED_AT_ONCE: usize = 200;
+/// How long removing a dead worker's people may pause before another worker goes on with it, in
+/// milliseconds.
+pub const UNDERTAKER_MS: u64 = 10_000;
+/// Longest time for which a claimed id is remembered, in milliseconds (a hundred years).
+pub const CLAIM_MS_MAX: u64 = 100 * 365 * 24 * 60 * 60 * 1_000;

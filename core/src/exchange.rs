@@ -218,6 +218,8 @@ pub enum Event {
     Answer(Ticket, Answer),
     /// A message of a channel that this client has open.
     Published(Publication),
+    /// A channel that this client has open has lost its place, or its past: it begins anew here.
+    Renewed(ChannelTail),
     /// To every client: a user has been banned.
     Banned {
         /// The room.

@@ -91,6 +91,20 @@ pub fn membership(joined: bool, user: &RawValue, id: MessageId, now: UnixMillis)
     named_event(if joined { "join" } else { "leave" }, Some(user), None, id, now)
 }
 
+/// The event by which a large room's comings and goings are told: how many are there now, and how many
+/// came and went since the last such event.
+#[must_use]
+pub fn members_changed(members: u64, joined: u64, left: u64, id: MessageId, now: UnixMillis) -> Arc<[u8]> {
+    #[derive(Serialize)]
+    struct Changes {
+        members: u64,
+        joined: u64,
+        left: u64,
+    }
+    let data = serde_json::value::to_raw_value(&Changes { members, joined, left }).ok();
+    named_event("members", None, data.as_deref(), id, now)
+}
+
 fn named_event(
     ev: &str,
     user: Option<&RawValue>,

@@ -3,9 +3,11 @@
 
 pub mod client;
 pub mod http;
+pub mod redis;
 pub mod server;
 
 pub use client::Client;
+pub use redis::Redis;
 pub use server::Server;
 
 /// Longest wait for something that must happen; only a broken server reaches it.

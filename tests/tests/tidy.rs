@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("chatup", &["chatup-core", "chatup-broker", "chatup-worker", "chatup-dispatcher"]),
     ("loadgen", &["chatup-core"]),
     ("bench", &["chatup-core", "chatup-worker"]),
-    ("tests", &["chatup-core"]),
+    ("tests", &["chatup-core", "chatup-broker"]),
 ];
 
 fn root() -> PathBuf {

@@ -1,0 +1,247 @@
+//! What is done with Redis's answers, and with what it publishes.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use chatup_core::exchange::{Answer, BanRecord, Event, WorkerId};
+use chatup_core::names::{RoomName, UserName};
+use chatup_core::position::MessageId;
+use chatup_core::refusal::{Refusal, Refused};
+use redis::{PushInfo, PushKind, Value};
+
+use super::asked::{Asked, Asker, Reading};
+use super::broker::Broker;
+use super::desk::{REGISTRY, wall_clock};
+use super::keys::Lease;
+use super::people;
+use super::registry::Roster;
+use super::reply::{self, Banned, Changes, Joined, Misread, OnTopic, Published};
+
+/// Errors after which this server is of no use: it is not the one to ask, or has lost its scripts.
+const WRONG_SERVER: &[&str] = &["READONLY", "LOADING", "MASTERDOWN", "NOSCRIPT", "CLUSTERDOWN", "NOAUTH", "UNKILLABLE"];
+
+impl Broker {
+    /// Redis has answered.
+    ///
+    /// # Errors
+    /// Why the connection is of no use any more.
+    pub(super) fn answered(&mut self, asked: Asked, value: Value) -> Result<(), String> {
+        if let Value::ServerError(error) = &value {
+            let text = format!("{} {}", error.code(), error.details().unwrap_or(""));
+            let unusable = WRONG_SERVER.contains(&error.code());
+            if !unusable {
+                tracing::error!(?asked, "Redis refuses: {text}");
+            }
+            self.lost(asked);
+            return if unusable { Err(text) } else { Ok(()) };
+        }
+        self.take_answer(asked, value).map_err(|misread| misread.to_string())
+    }
+
+    fn take_answer(&mut self, asked: Asked, value: Value) -> Result<(), Misread> {
+        match asked {
+            Asked::Client(asker, reading) => {
+                let answer = read(&reading, value)?;
+                self.answer(asker, answer);
+            }
+            Asked::Open(asker, channel, question) => {
+                let synced = reply::synced(value)?;
+                self.channels.opened(&channel, question, asker, &synced);
+            }
+            Asked::Sync(channel, question) => {
+                let synced = reply::synced(value)?;
+                self.channels.synced(&channel, question, &synced);
+            }
+            Asked::Join(asker, room, member) => {
+                let joined = reply::joined(value)?;
+                let banned = match joined {
+                    Joined::Banned(banned) => Some(banned),
+                    Joined::Announced => None,
+                    Joined::Counted => {
+                        self.presence.borrow_mut().changed.insert(room.clone());
+                        None
+                    }
+                };
+                match banned {
+                    None => self.presence.borrow_mut().joined(&room, member),
+                    Some(banned) => {
+                        let known = self.presence.borrow_mut().left(&room, member);
+                        self.forget_if_empty(member.worker, &room);
+                        if let (None, Some(known)) = (asker, known) {
+                            // A member from before a cut, banned meanwhile.
+                            self.banned(room, known.name, banned);
+                        }
+                    }
+                }
+                if let Some(asker) = asker {
+                    self.answer(asker, Answer::Joined(banned.map(Banned::ttl)));
+                }
+            }
+            Asked::Leave(asker, room) => {
+                if reply::truth(value)? {
+                    self.presence.borrow_mut().changed.insert(room);
+                }
+                if let Some(asker) = asker {
+                    self.answer(asker, Answer::Done);
+                }
+            }
+            Asked::Changes(room) => match reply::changes(value)? {
+                Changes::None => {}
+                Changes::NotYet => {
+                    self.presence.borrow_mut().changed.insert(room);
+                }
+                Changes::Some { members, joined, left } => {
+                    let id = MessageId::from_random(rand::random());
+                    let payload = chatup_core::message::members_changed(members, joined, left, id, wall_clock());
+                    self.desk.publish_event(&room.events(), id, &payload);
+                }
+            },
+            Asked::Beat(asker, worker, lease) => {
+                let known = reply::truth(value)?;
+                self.heard(worker, lease, known);
+                if let Some(asker) = asker {
+                    self.answer(asker, Answer::Done);
+                }
+            }
+            Asked::Roster(asker) => {
+                let roster = Roster::read(value)?;
+                self.see(&roster);
+                if let Some(asker) = asker {
+                    self.answer(asker, Answer::Workers(self.registry.alive()));
+                }
+            }
+            // Whoever has stopped waiting needs nothing.
+            Asked::Task(task) => drop(task.send(value)),
+            Asked::Subscription | Asked::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// There will be no answer: it may or may not have happened.
+    pub(super) fn lost(&mut self, asked: Asked) {
+        let unavailable = || Answer::Refused(Refusal::Unavailable.into());
+        match asked {
+            Asked::Client(asker, _) => self.answer(asker, unavailable()),
+            Asked::Open(asker, channel, question) => {
+                if self.channels.refused(&channel, question, asker) {
+                    self.unsubscribe(&channel);
+                }
+                self.answer(asker, unavailable());
+            }
+            Asked::Sync(channel, question) => self.channels.unanswered(&channel, question),
+            Asked::Join(Some(asker), room, member) => {
+                self.presence.borrow_mut().left(&room, member);
+                self.answer(asker, unavailable());
+            }
+            // Redis is told of him again, or that he is gone, with the next connection.
+            Asked::Join(None, ..) | Asked::Leave(None, _) => {}
+            Asked::Leave(Some(asker), _) | Asked::Beat(Some(asker), ..) => self.answer(asker, Answer::Done),
+            Asked::Roster(Some(asker)) => self.answer(asker, Answer::Workers(self.registry.alive())),
+            Asked::Changes(room) => {
+                self.presence.borrow_mut().changed.insert(room);
+            }
+            // The sender is dropped with it, which is the news.
+            Asked::Task(_) | Asked::Beat(None, ..) | Asked::Roster(None) | Asked::Subscription | Asked::Nothing => {}
+        }
+    }
+
+    /// The registry's answer to a heartbeat.
+    fn heard(&mut self, worker: WorkerId, lease: Lease, known: bool) {
+        let again = {
+            let mut presence = self.presence.borrow_mut();
+            if presence.get(worker).is_none_or(|own| own.lease != lease) {
+                return;
+            }
+            if known {
+                presence.worker(worker).registered = true;
+                return;
+            }
+            presence.renew(worker);
+            let own = presence.worker(worker);
+            own.registered = true;
+            let record = own.record.as_ref().map(super::registry::stored).unwrap_or_default();
+            (own.lease, self.desk.beat(own.lease, &record, true))
+        };
+        tracing::warn!(%worker, "the registry had given this worker up: it is told of it again, with its people");
+        self.desk.ask(REGISTRY, again.1, Asked::Beat(None, worker, again.0));
+        self.reconcile(worker);
+    }
+
+    fn see(&mut self, roster: &Roster) {
+        for (lease, beat) in self.registry.see(roster, Instant::now()) {
+            tracing::warn!(lease = format!("{lease:016x}"), "a worker is silent: its people are removed");
+            let cmd = self.desk.condemn(lease, Some(beat));
+            self.desk.ask(REGISTRY, cmd, Asked::Nothing);
+        }
+        for lease in &roster.dying {
+            // Whoever is first does it.
+            tokio::task::spawn_local(people::bury(Rc::clone(&self.desk), *lease));
+        }
+    }
+
+    /// A user has been banned, here or elsewhere.
+    pub(super) fn banned(&mut self, room: RoomName, name: UserName, banned: Banned) {
+        self.deliver_to_all(&Event::Banned { room, name, ttl: banned.ttl() });
+    }
+
+    /// Something was published, or a subscription has changed.
+    pub(super) fn pushed(&mut self, push: PushInfo) {
+        let mut data = push.data.into_iter();
+        let topic = data.next().and_then(|topic| reply::text(topic).ok()).unwrap_or_default();
+        let channel = self.desk.keys.channel_of(&topic);
+        match push.kind {
+            PushKind::Message | PushKind::SMessage => {
+                let Some(bytes) = data.next().and_then(|payload| reply::bytes(payload).ok()) else { return };
+                match channel {
+                    Some(channel) => match reply::on_topic(channel.clone(), &bytes) {
+                        Ok(OnTopic::Message(publication)) => self.channels.published(publication),
+                        Ok(OnTopic::Renewed) => self.channels.doubt(&channel),
+                        Err(error) => tracing::error!(%error, %channel, "something else publishes on a topic of ours"),
+                    },
+                    None if topic == self.desk.keys.banned_topic() => self.banned_elsewhere(&bytes),
+                    None => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn banned_elsewhere(&mut self, bytes: &[u8]) {
+        let read = str::from_utf8(bytes).ok().and_then(reply::on_banned_topic);
+        let names = read.and_then(|(room, name, banned)| {
+            Some((RoomName::new(room).ok()?, UserName::new(name).ok()?, banned))
+        });
+        match names {
+            Some((room, name, banned)) => self.banned(room, name, banned),
+            None => tracing::error!("something else publishes on the topic of bans"),
+        }
+    }
+}
+
+fn read(reading: &Reading, value: Value) -> Result<Answer, Misread> {
+    Ok(match reading {
+        Reading::Published => match reply::published(value)? {
+            Published::New(position) => Answer::Published { position, duplicate: false },
+            Published::Again(position) => Answer::Published { position, duplicate: true },
+            Published::Banned(banned) => Answer::Refused(Refused::banned(banned.ttl())),
+        },
+        Reading::History(channel) => Answer::History(reply::history(channel, value)?),
+        Reading::Bans => {
+            let record = |(name, until_ms)| BanRecord { name, until_ms };
+            Answer::Bans(reply::bans(value)?.into_iter().map(record).collect())
+        }
+        Reading::Stats => Answer::Stats(reply::stats(value)?),
+        Reading::Done => Answer::Done,
+        Reading::Was => Answer::Was(reply::truth(value)?),
+        Reading::Some => Answer::Was(value != Value::Nil),
+    })
+}
+
+/// What a longer piece of work has come to.
+#[derive(Debug)]
+pub(super) enum Finished {
+    /// A member that is here was banned while nobody could say so.
+    Banned(RoomName, UserName, Banned),
+    /// A worker has retired.
+    Retired(Asker),
+}

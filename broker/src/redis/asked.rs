@@ -1,0 +1,61 @@
+//! What questions to Redis are for.
+
+use chatup_core::exchange::{MemberKey, Ticket, WorkerId};
+use chatup_core::names::{ChannelName, RoomName};
+use redis::Value;
+use tokio::sync::oneshot;
+
+use super::channels::Question;
+use super::keys::Lease;
+use super::link::Purpose;
+use crate::contract::ClientId;
+
+/// Who asked the broker.
+pub(crate) type Asker = (ClientId, Ticket);
+
+/// What a question is for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// A client's operation, answered with what Redis says.
+    Client(Asker, Reading),
+    /// A client opens a channel.
+    Open(Asker, ChannelName, Question),
+    /// A channel catches up.
+    Sync(ChannelName, Question),
+    /// To subscribe to a topic, or no longer.
+    Subscription,
+    /// A member comes; told to whoever asked.
+    Join(Option<Asker>, RoomName, MemberKey),
+    /// A member goes.
+    Leave(Option<Asker>, RoomName),
+    /// A large room's comings and goings.
+    Changes(RoomName),
+    /// A worker's heartbeat, under a lease.
+    Beat(Option<Asker>, WorkerId, Lease),
+    /// Who is alive; told to whoever asked.
+    Roster(Option<Asker>),
+    /// A longer piece of work waits for it.
+    Task(oneshot::Sender<Value>),
+    /// Nobody waits for it.
+    Nothing,
+}
+
+/// How an answer is read.
+#[derive(Clone, Debug)]
+pub(crate) enum Reading {
+    Published,
+    History(ChannelName),
+    Bans,
+    Stats,
+    /// Nothing to read: it is done.
+    Done,
+    Was,
+    /// Whether there was something to answer at all.
+    Some,
+}
+
+impl Purpose for Asked {
+    fn is_subscription(&self) -> bool {
+        matches!(self, Asked::Subscription)
+    }
+}

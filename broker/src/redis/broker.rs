@@ -1,0 +1,355 @@
+//! The Redis thread: its loop, and what time brings.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use chatup_core::exchange::{Answer, Event, WorkerId};
+use chatup_core::names::ChannelName;
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+use tokio::time::MissedTickBehavior;
+
+use super::answers::Finished;
+use super::asked::Asked;
+use super::channels::Channels;
+use super::connect::Found;
+use super::desk::{Desk, REGISTRY};
+use super::keys::{self, Keys};
+use super::node::{Node, NodeEvent};
+use super::people;
+use super::presence::Presence;
+use super::registry::Registry;
+use super::scripts::{Keeping, Scripts};
+use super::settings::RedisSettings;
+use crate::contract::{BrokerHandle, ClientId, Command, Drive, Inbox};
+use crate::limits::{
+    CHANGES_MS, CHANNEL_CHECK_MS, CHANNEL_CHECKS_PER_S_MAX, COMMANDS_PER_DRIVE, HEARTBEAT_MS, REDIS_ANSWER_MS_MAX,
+    REDIS_HOLD_MS, REDIS_TICK_MS,
+};
+
+/// Starts a broker over Redis. It connects by itself, and again whenever it has to.
+///
+/// # Errors
+/// The thread could not be started.
+pub fn start(settings: RedisSettings) -> io::Result<(BrokerHandle, JoinHandle<()>)> {
+    let (handle, commands) = BrokerHandle::new();
+    let bell = Arc::new(Bell(Notify::new()));
+    let for_thread = Arc::clone(&bell);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let run = move || {
+        LocalSet::new().block_on(&runtime, async {
+            Broker::new(&settings, commands, for_thread).run().await;
+        });
+    };
+    let thread = std::thread::Builder::new().name("redis".into()).spawn(run)?;
+    Ok((handle.driven_by(bell), thread))
+}
+
+/// Wakes the thread.
+struct Bell(Notify);
+
+impl Drive for Bell {
+    fn drive(&self, _: &Sender<Command>) {
+        self.0.notify_one();
+    }
+}
+
+pub(super) struct Broker {
+    commands: Receiver<Command>,
+    bell: Arc<Bell>,
+    pub(super) inboxes: HashMap<ClientId, Box<dyn Inbox>>,
+    node: Node<Asked>,
+    pub(super) desk: Rc<Desk>,
+    pub(super) channels: Channels,
+    pub(super) presence: Rc<RefCell<Presence>>,
+    pub(super) registry: Registry,
+    /// What longer pieces of work have come to.
+    pub(super) finished: Rc<RefCell<Vec<Finished>>>,
+    /// Channels still to be checked in this round.
+    unchecked: Vec<ChannelName>,
+    times: Times,
+    /// Since when Redis cannot be reached.
+    down_since: Option<Instant>,
+    stopping: Option<Instant>,
+    said_unreachable: bool,
+}
+
+/// When what was last done.
+struct Times {
+    beats: Instant,
+    changes: Instant,
+    checks: Instant,
+}
+
+impl Broker {
+    fn new(settings: &RedisSettings, commands: Receiver<Command>, bell: Arc<Bell>) -> Broker {
+        let keeping = Keeping { messages_max: settings.messages_max, expire_ms: settings.expire_ms };
+        let scripts = Rc::new(Scripts::new(keeping));
+        let keys = Keys::new(&settings.key_prefix);
+        let now = Instant::now();
+        Broker {
+            commands,
+            bell,
+            inboxes: HashMap::new(),
+            node: Node::new(settings.server.clone(), Rc::clone(&scripts)),
+            desk: Rc::new(Desk::new(keys, scripts, settings.announced_members_max)),
+            channels: Channels::default(),
+            presence: Rc::default(),
+            registry: Registry::default(),
+            finished: Rc::default(),
+            unchecked: Vec::new(),
+            times: Times { beats: now, changes: now, checks: now },
+            down_since: Some(now),
+            stopping: None,
+            said_unreachable: false,
+        }
+    }
+
+    async fn run(mut self) {
+        let (bell, filled) = (Arc::clone(&self.bell), Rc::clone(&self.desk.filled));
+        let mut tick = tokio::time::interval(Duration::from_millis(REDIS_TICK_MS));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = poll_fn(|context| self.node.poll_event(context)) => self.node_event(event),
+                () = bell.0.notified() => self.take_commands(),
+                () = filled.notified() => {}
+                _ = tick.tick() => self.tick(Instant::now()),
+            }
+            self.take_finished();
+            self.send();
+            if self.stopping.is_some() && self.is_done() {
+                return;
+            }
+        }
+    }
+
+    /// Everything that was asked for is answered, or will not be.
+    fn is_done(&self) -> bool {
+        let patience = Duration::from_millis(REDIS_ANSWER_MS_MAX);
+        // The desk is held by each longer piece of work under way.
+        let idle = self.commands.is_empty() && !self.node.is_waiting() && Rc::strong_count(&self.desk) == 1;
+        idle || self.stopping.is_some_and(|since| since.elapsed() > patience)
+    }
+
+    fn take_commands(&mut self) {
+        if self.is_holding() {
+            return;
+        }
+        for _ in 0..COMMANDS_PER_DRIVE {
+            match self.commands.try_recv() {
+                Ok(Command::Connect(client, inbox)) => {
+                    self.inboxes.insert(client, inbox);
+                }
+                Ok(Command::Do(client, ticket, operation)) => self.carry_out((client, ticket), operation),
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
+                    self.stopping.get_or_insert_with(Instant::now);
+                    return;
+                }
+                Err(TryRecvError::Empty) => return,
+            }
+        }
+        // There is more: after what Redis has meanwhile said.
+        self.bell.0.notify_one();
+    }
+
+    /// Redis may be back in a moment: what is asked waits in the queue.
+    fn is_holding(&self) -> bool {
+        let hold = Duration::from_millis(REDIS_HOLD_MS);
+        self.down_since.is_some_and(|since| since.elapsed() < hold) && self.stopping.is_none()
+    }
+
+    /// Takes what longer pieces of work have come to.
+    fn take_finished(&mut self) {
+        for finished in self.finished.take() {
+            match finished {
+                Finished::Banned(room, name, banned) => self.banned(room, name, banned),
+                Finished::Retired(asker) => self.answer(asker, Answer::Done),
+            }
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.node.is_up()
+    }
+
+    /// Puts what has been asked for into the next batch.
+    fn send(&mut self) {
+        loop {
+            for ask in self.channels.take_asks() {
+                self.ask_channel(ask);
+            }
+            for (client, event) in self.channels.take_events() {
+                self.deliver(client, event);
+            }
+            let outbox = self.desk.take_outbox();
+            if outbox.is_empty() {
+                break;
+            }
+            for (_, cmd, asked) in outbox {
+                if let Err(asked) = self.node.ask(cmd, asked) {
+                    self.lost(asked);
+                }
+            }
+        }
+        self.node.send();
+    }
+
+    /// Hands an event over, however long that takes: until there is room, nothing more is taken.
+    pub(super) fn deliver(&mut self, client: ClientId, event: Event) {
+        if self.inboxes.get(&client).is_some_and(|inbox| !inbox.deliver(event)) {
+            self.inboxes.remove(&client);
+            for channel in self.channels.disconnect(client) {
+                self.unsubscribe(&channel);
+            }
+        }
+    }
+
+    pub(super) fn deliver_to_all(&mut self, event: &Event) {
+        for client in self.inboxes.keys().copied().collect::<Vec<_>>() {
+            self.deliver(client, event.clone());
+        }
+    }
+
+    fn node_event(&mut self, event: NodeEvent<Asked>) {
+        match event {
+            NodeEvent::Up(found) => self.up(&found),
+            NodeEvent::Arrived(arrived) => {
+                for push in arrived.pushes {
+                    self.pushed(push);
+                }
+                for (asked, value) in arrived.answers {
+                    if let Err(error) = self.answered(asked, value) {
+                        self.give_up(&error);
+                        break;
+                    }
+                }
+            }
+            NodeEvent::Down { lost, why } => self.down(lost, &why),
+            NodeEvent::Unreachable(why) => {
+                if !std::mem::replace(&mut self.said_unreachable, true) {
+                    tracing::error!("Redis cannot be reached: {why}; trying on");
+                } else {
+                    tracing::debug!("Redis cannot be reached: {why}");
+                }
+            }
+        }
+    }
+
+    /// What came cannot be right: the connection is made anew.
+    fn give_up(&mut self, why: &str) {
+        if let Some(NodeEvent::Down { lost, why }) = self.node.give_up(why) {
+            self.down(lost, &why);
+        }
+    }
+
+    fn up(&mut self, found: &Found) {
+        tracing::info!(persistence = found.persistence, "connected to {}", found.name);
+        for warning in &found.warnings {
+            tracing::warn!("{}: {warning}", found.name);
+        }
+        self.said_unreachable = false;
+        self.down_since = None;
+        self.bell.0.notify_one();
+        self.desk.set_sharded(found.sharded);
+        self.registry.up(Instant::now());
+        let mut cmd = redis::cmd("SUBSCRIBE");
+        cmd.arg(self.desk.keys.banned_topic());
+        self.desk.ask(REGISTRY, cmd, Asked::Subscription);
+        self.channels.resume(|_| true);
+        self.beat();
+        let workers: Vec<_> = self.presence.borrow().workers().map(|(worker, _)| worker).collect();
+        for worker in workers {
+            self.reconcile(worker);
+        }
+    }
+
+    fn down(&mut self, lost: Vec<Asked>, why: &str) {
+        tracing::error!("the connection to Redis is lost: {why}; publishing is refused until it is back");
+        self.registry.down();
+        self.down_since.get_or_insert_with(Instant::now);
+        self.channels.cut(|_| true);
+        for asked in lost {
+            self.lost(asked);
+        }
+    }
+
+    /// Tells Redis of a worker again.
+    pub(super) fn reconcile(&self, worker: WorkerId) {
+        let work = people::reconcile(Rc::clone(&self.desk), Rc::clone(&self.presence), worker);
+        let (finished, filled) = (Rc::clone(&self.finished), Rc::clone(&self.desk.filled));
+        tokio::task::spawn_local(async move {
+            match work.await {
+                Ok(banned) => {
+                    let banned = banned.into_iter().map(|(room, name, banned)| Finished::Banned(room, name, banned));
+                    finished.borrow_mut().extend(banned);
+                    filled.notify_one();
+                }
+                // With the next connection.
+                Err(why) => tracing::debug!(?why, "telling Redis of this worker's people was cut short"),
+            }
+        });
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if let Some(NodeEvent::Down { lost, why }) = self.node.tick(now) {
+            self.down(lost, &why);
+        }
+        if !self.is_up() {
+            // What has waited for long enough is refused.
+            self.take_commands();
+            return;
+        }
+        if due(&mut self.times.beats, HEARTBEAT_MS, now) {
+            self.beat();
+            self.desk.ask(REGISTRY, self.desk.roster(), Asked::Roster(None));
+        }
+        if due(&mut self.times.changes, CHANGES_MS, now) {
+            for room in self.presence.borrow_mut().changed.drain() {
+                self.desk.ask(room.as_str(), self.desk.changes(&room), Asked::Changes(room.clone()));
+            }
+        }
+        self.check_channels(now);
+    }
+
+    /// Holds each channel against Redis once in a while.
+    fn check_channels(&mut self, now: Instant) {
+        if self.unchecked.is_empty() && due(&mut self.times.checks, CHANNEL_CHECK_MS, now) {
+            self.unchecked = self.channels.names().cloned().collect();
+        }
+        let ticks_per_s = usize::try_from(1_000 / REDIS_TICK_MS).unwrap_or(1);
+        let some = (CHANNEL_CHECKS_PER_S_MAX / ticks_per_s).max(1).min(self.unchecked.len());
+        for name in self.unchecked.drain(..some) {
+            self.channels.doubt(&name);
+        }
+    }
+
+    /// Workers that tell no heartbeat of their own are alive as long as this process.
+    fn beat(&self) {
+        for (worker, own) in self.presence.borrow().workers().filter(|(_, own)| own.record.is_none()) {
+            let cmd = self.desk.beat(own.lease, "", !own.registered);
+            self.desk.ask(REGISTRY, cmd, Asked::Beat(None, worker, own.lease));
+        }
+    }
+
+    pub(super) fn unsubscribe(&self, channel: &ChannelName) {
+        let topic = self.desk.keys.channel(channel).topic;
+        self.desk.ask(keys::tag(channel), self.desk.subscription(false, &topic), Asked::Subscription);
+    }
+}
+
+/// Whether it is time again.
+fn due(last: &mut Instant, every_ms: u64, now: Instant) -> bool {
+    let due = now.saturating_duration_since(*last) >= Duration::from_millis(every_ms);
+    if due {
+        *last = now;
+    }
+    due
+}

@@ -1,0 +1,367 @@
+//! The channels that somebody here has open: what has been handed over, and what to do with what comes.
+//! No I/O: what Redis says goes in, events for clients and questions to Redis come out.
+//!
+//! A channel is *synced*: first subscribed to, then asked for. What is published between is in the
+//! answer or comes behind it, perhaps both, so that offsets alone tell what is new. While a question is
+//! under way everything that comes is held. After a cut, and whenever an offset is missing, the channel is
+//! asked for again from where it is here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chatup_core::exchange::{Answer, ChannelTail, Event, Ticket};
+use chatup_core::message::Publication;
+use chatup_core::names::ChannelName;
+use chatup_core::position::{MessageId, Offset, Position};
+
+use crate::contract::ClientId;
+use crate::limits::HELD_MESSAGES_MAX;
+
+/// A message as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) offset: Offset,
+    pub(crate) id: MessageId,
+    pub(crate) payload: Arc<[u8]>,
+}
+
+/// Where a channel is, as Redis says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Synced {
+    pub(crate) head: Position,
+    /// The entries are what follows the position that was asked about; else they are the last ones.
+    pub(crate) follows: bool,
+    /// Consecutive, oldest first, up to the head.
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// A question under way, told apart from those of an earlier life of the channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Question(u64);
+
+/// What is to be asked about a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) channel: ChannelName,
+    pub(crate) question: Question,
+    /// Subscribe first.
+    pub(crate) subscribe: bool,
+    /// Who opens it; else it is a question of ours.
+    pub(crate) asker: Option<(ClientId, Ticket)>,
+    /// From here on; else for the last messages.
+    pub(crate) from: Option<Position>,
+}
+
+#[derive(Debug)]
+struct Channel {
+    life: Question,
+    clients: Vec<ClientId>,
+    /// Who waits for the channel, each with one question under way.
+    opening: Vec<(ClientId, Ticket)>,
+    /// The last message handed over. Nothing before the first answer.
+    head: Option<Position>,
+    questions: u32,
+    /// What came while questions were under way.
+    held: Vec<Publication>,
+    /// Something is missing: to be asked again once all is answered.
+    again: bool,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Channels {
+    all: HashMap<ChannelName, Channel>,
+    lives: u64,
+    asks: Vec<Ask>,
+    events: Vec<(ClientId, Event)>,
+}
+
+impl Channels {
+    /// What is to be asked since the last call, in order.
+    pub(crate) fn take_asks(&mut self) -> Vec<Ask> {
+        std::mem::take(&mut self.asks)
+    }
+
+    /// What is to be handed over since the last call, in order.
+    pub(crate) fn take_events(&mut self) -> Vec<(ClientId, Event)> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// A client opens a channel, perhaps once more, to see that it has everything. The ask with that
+    /// question is to be handed to [`Channels::opened`] or [`Channels::refused`].
+    pub(crate) fn open(&mut self, client: ClientId, ticket: Ticket, name: &ChannelName) {
+        let lives = &mut self.lives;
+        let channel = self.all.entry(name.clone()).or_insert_with(|| {
+            *lives += 1;
+            Channel::new(Question(*lives))
+        });
+        // First whether the store still has what was handed over.
+        if channel.head.is_some() {
+            self.asks.push(channel.ask(name, channel.head));
+        }
+        channel.opening.push((client, ticket));
+        let ask = channel.ask(name, None);
+        self.asks.push(Ask { asker: Some((client, ticket)), ..ask });
+    }
+
+    /// A client closes a channel. Returns whether nobody has it any more.
+    pub(crate) fn close(&mut self, client: ClientId, name: &ChannelName) -> bool {
+        let Some(channel) = self.all.get_mut(name) else { return false };
+        channel.clients.retain(|one| *one != client);
+        channel.opening.retain(|(one, _)| *one != client);
+        self.drop_if_unused(name)
+    }
+
+    /// A client is gone. Returns the channels that nobody has any more.
+    pub(crate) fn disconnect(&mut self, client: ClientId) -> Vec<ChannelName> {
+        let names: Vec<ChannelName> = self.all.keys().cloned().collect();
+        names.into_iter().filter(|name| self.close(client, name)).collect()
+    }
+
+    fn drop_if_unused(&mut self, name: &ChannelName) -> bool {
+        let unused = self.all.get(name).is_some_and(|one| one.clients.is_empty() && one.opening.is_empty());
+        unused && self.all.remove(name).is_some()
+    }
+
+    /// The answer to somebody who opens a channel.
+    pub(crate) fn opened(
+        &mut self,
+        name: &ChannelName,
+        question: Question,
+        asker: (ClientId, Ticket),
+        synced: &Synced,
+    ) {
+        let tail = tail(name, synced);
+        let event = (asker.0, Event::Answer(asker.1, Answer::Opened(tail)));
+        let Some(channel) = self.all.get_mut(name).filter(|channel| channel.life == question) else {
+            // It has been closed since: the answer is all there is.
+            self.events.push(event);
+            return;
+        };
+        channel.caught_up(name, synced, &mut self.events);
+        self.events.push(event);
+        let wanted = channel.opening.iter().position(|one| *one == asker);
+        if let Some(place) = wanted {
+            channel.opening.remove(place);
+            if !channel.clients.contains(&asker.0) {
+                channel.clients.push(asker.0);
+            }
+        }
+        self.answered(name);
+    }
+
+    /// The answer to a question of ours.
+    pub(crate) fn synced(&mut self, name: &ChannelName, question: Question, synced: &Synced) {
+        let Some(channel) = self.all.get_mut(name).filter(|channel| channel.life == question) else { return };
+        channel.caught_up(name, synced, &mut self.events);
+        self.answered(name);
+    }
+
+    /// A question of somebody who opens a channel has no answer; he is to be told.
+    pub(crate) fn refused(&mut self, name: &ChannelName, question: Question, asker: (ClientId, Ticket)) -> bool {
+        let Some(channel) = self.all.get_mut(name).filter(|channel| channel.life == question) else {
+            return false;
+        };
+        channel.opening.retain(|one| *one != asker);
+        self.answered(name);
+        self.drop_if_unused(name)
+    }
+
+    /// A question of ours has no answer: it is asked again.
+    pub(crate) fn unanswered(&mut self, name: &ChannelName, question: Question) {
+        if let Some(channel) = self.all.get_mut(name).filter(|channel| channel.life == question) {
+            channel.again = true;
+            self.answered(name);
+        }
+    }
+
+    /// Once nothing is under way: what was held goes on.
+    fn answered(&mut self, name: &ChannelName) {
+        let Some(channel) = self.all.get_mut(name) else { return };
+        channel.questions = channel.questions.saturating_sub(1);
+        if channel.questions > 0 {
+            return;
+        }
+        for publication in std::mem::take(&mut channel.held) {
+            channel.take(publication, &mut self.events);
+        }
+        if std::mem::take(&mut channel.again) && channel.head.is_some() {
+            let ask = channel.ask(name, channel.head);
+            self.asks.push(ask);
+        }
+    }
+
+    /// A message has come.
+    pub(crate) fn published(&mut self, publication: Publication) {
+        let Some(channel) = self.all.get_mut(&publication.channel) else { return };
+        if channel.questions > 0 {
+            channel.hold(publication);
+            return;
+        }
+        let name = publication.channel.clone();
+        channel.take(publication, &mut self.events);
+        if std::mem::take(&mut channel.again) && channel.head.is_some() {
+            let ask = channel.ask(&name, channel.head);
+            self.asks.push(ask);
+        }
+    }
+
+    /// Somebody has to look again: the count has begun anew, messages may have been lost on the way, or
+    /// it is time to make sure.
+    pub(crate) fn doubt(&mut self, name: &ChannelName) {
+        let Some(channel) = self.all.get_mut(name) else { return };
+        if channel.questions > 0 {
+            channel.again = true;
+        } else if channel.head.is_some() {
+            let ask = channel.ask(name, channel.head);
+            self.asks.push(ask);
+        }
+    }
+
+    /// The way to these channels is cut: nothing under way will be answered. Who waited has been told.
+    pub(crate) fn cut(&mut self, of: impl Fn(&ChannelName) -> bool) {
+        self.asks.retain(|ask| !of(&ask.channel));
+        self.all.retain(|name, channel| {
+            if !of(name) {
+                return true;
+            }
+            channel.opening.clear();
+            channel.questions = 0;
+            channel.held.clear();
+            channel.again = false;
+            // Answers of before are none: the channel lives anew.
+            self.lives += 1;
+            channel.life = Question(self.lives);
+            !channel.clients.is_empty()
+        });
+    }
+
+    /// There is a way again: all of them are subscribed to and caught up.
+    pub(crate) fn resume(&mut self, of: impl Fn(&ChannelName) -> bool) {
+        for (name, channel) in self.all.iter_mut().filter(|(name, _)| of(name)) {
+            if channel.head.is_some() && channel.questions == 0 {
+                let ask = Ask { subscribe: true, ..channel.ask(name, channel.head) };
+                self.asks.push(ask);
+            }
+        }
+    }
+
+    /// Those that somebody has open.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &ChannelName> {
+        self.all.keys()
+    }
+}
+
+impl Channel {
+    fn new(life: Question) -> Channel {
+        Channel {
+            life,
+            clients: Vec::new(),
+            opening: Vec::new(),
+            head: None,
+            questions: 0,
+            held: Vec::new(),
+            again: false,
+        }
+    }
+
+    fn ask(&mut self, name: &ChannelName, from: Option<Position>) -> Ask {
+        let subscribe = self.head.is_none() && self.questions == 0;
+        self.questions += 1;
+        Ask { channel: name.clone(), question: self.life, subscribe, asker: None, from }
+    }
+
+    fn hold(&mut self, publication: Publication) {
+        if self.held.len() < HELD_MESSAGES_MAX {
+            self.held.push(publication);
+        } else {
+            // The store has them, too.
+            self.again = true;
+        }
+    }
+
+    /// Hands a message over if it is the next; asks again if one is missing.
+    fn take(&mut self, publication: Publication, events: &mut Vec<(ClientId, Event)>) {
+        let Some(head) = self.head else { return };
+        let same = publication.epoch == head.epoch;
+        if same && publication.offset == head.offset.next() {
+            self.head = Some(Position { offset: publication.offset, id: publication.id, ..head });
+            for client in &self.clients {
+                events.push((*client, Event::Published(publication.clone())));
+            }
+        } else if !same || publication.offset > head.offset {
+            self.again = true;
+        } else if publication.offset == head.offset && publication.id != head.id {
+            // The same number given out twice: the store has lost its tail.
+            self.again = true;
+        }
+    }
+
+    /// Hands over what follows here, or the whole channel anew where that cannot be told.
+    fn caught_up(&mut self, name: &ChannelName, synced: &Synced, events: &mut Vec<(ClientId, Event)>) {
+        if let Some(own) = self.head {
+            match following(own, synced) {
+                Some(entries) => {
+                    for entry in entries {
+                        let event = Event::Published(publication(name, own, entry));
+                        events.extend(self.clients.iter().map(|client| (*client, event.clone())));
+                    }
+                }
+                None => {
+                    let event = Event::Renewed(tail(name, synced));
+                    events.extend(self.clients.iter().map(|client| (*client, event.clone())));
+                }
+            }
+        }
+        self.head = Some(synced.head);
+    }
+}
+
+/// The entries behind a position, if they follow it without a hole and the past is the same.
+fn following(own: Position, synced: &Synced) -> Option<&[Entry]> {
+    let head = synced.head;
+    if own.epoch != head.epoch || own.offset > head.offset {
+        return None;
+    }
+    if own.offset == head.offset {
+        return (own.id == head.id).then_some(&[]);
+    }
+    let first = synced.entries.first()?;
+    let skip = usize::try_from(own.offset.next().0.checked_sub(first.offset.0)?).ok()?;
+    // Whoever asked from here on has been told that this is the past that he knows.
+    let known = match skip.checked_sub(1) {
+        Some(before) => synced.entries.get(before).is_some_and(|entry| entry.id == own.id),
+        None => synced.follows || own.offset == Offset::START,
+    };
+    let rest = synced.entries.get(skip..)?;
+    (known && !rest.is_empty()).then_some(rest)
+}
+
+fn publication(name: &ChannelName, position: Position, entry: &Entry) -> Publication {
+    Publication {
+        channel: name.clone(),
+        epoch: position.epoch,
+        offset: entry.offset,
+        id: entry.id,
+        payload: Arc::clone(&entry.payload),
+    }
+}
+
+/// The last messages. The oldest entry is only the position before them, unless it is the first of all.
+fn tail(name: &ChannelName, synced: &Synced) -> ChannelTail {
+    let epoch = synced.head.epoch;
+    let (before, messages) = match synced.entries.split_first() {
+        None => (synced.head, &[][..]),
+        Some((first, _)) if first.offset == Offset::START.next() => {
+            (Position { epoch, offset: Offset::START, id: MessageId::NONE }, synced.entries.as_slice())
+        }
+        Some((first, rest)) => (Position { epoch, offset: first.offset, id: first.id }, rest),
+    };
+    let messages = messages.iter().map(|entry| publication(name, synced.head, entry)).collect();
+    ChannelTail { channel: name.clone(), before, messages }
+}

@@ -1,0 +1,230 @@
+//! What clients ask for, as questions to Redis.
+
+use std::rc::Rc;
+
+use chatup_core::exchange::{Answer, Event, Operation, Publish, WorkerId, WorkerRecord};
+use chatup_core::limits::IDEMPOTENCY_TTL_MS;
+use chatup_core::message::{self, UnixMillis};
+use chatup_core::names::{RoomName, UserName};
+use chatup_core::position::MessageId;
+use chatup_core::refusal::Refusal;
+
+use super::answers::Finished;
+use super::asked::{Asked, Asker, Reading};
+use super::broker::Broker;
+use super::channels::Ask;
+use super::desk::{REGISTRY, wall_clock};
+use super::keys;
+use super::people;
+use super::presence::Member;
+use super::registry::stored;
+use super::scripts::Script;
+use crate::limits::CLAIM_MS_MAX;
+
+impl Broker {
+    /// Carries an operation out, as far as that goes without Redis's answer.
+    pub(super) fn carry_out(&mut self, asker: Asker, operation: Operation) {
+        if !self.is_up() && !self.can_wait(&operation) {
+            self.answer(asker, Answer::Refused(Refusal::Unavailable.into()));
+            return;
+        }
+        match operation {
+            Operation::Publish(publish) => self.publish(asker, &publish),
+            Operation::Open(channel) => self.channels.open(asker.0, asker.1, &channel),
+            Operation::Close(channel) => {
+                if self.channels.close(asker.0, &channel) {
+                    self.unsubscribe(&channel);
+                }
+                self.answer(asker, Answer::Done);
+            }
+            Operation::History { channel, messages_max } => {
+                let of = self.desk.keys.channel(&channel);
+                let mut cmd = self.desk.script(Script::History, &[&of.head, &of.stream]);
+                cmd.arg(messages_max);
+                self.desk.ask(keys::tag(&channel), cmd, Asked::Client(asker, Reading::History(channel.clone())));
+            }
+            Operation::Ban { room, name, until, id } => self.ban(asker, &room, &name, until, id),
+            Operation::Unban { room, name } => {
+                let mut cmd = self.desk.script(Script::Unban, &[&self.desk.keys.bans(&room)]);
+                cmd.arg(name.as_str());
+                self.desk.ask(room.as_str(), cmd, Asked::Client(asker, Reading::Was));
+            }
+            Operation::Bans(room) => {
+                let cmd = self.desk.script(Script::Bans, &[&self.desk.keys.bans(&room)]);
+                self.desk.ask(room.as_str(), cmd, Asked::Client(asker, Reading::Bans));
+            }
+            Operation::Stats { room, skip, limit } => {
+                let of = self.desk.keys.people(&room);
+                let mut cmd = self.desk.script(Script::Stats, &[&of.viewers, &of.members, &of.public]);
+                cmd.arg(skip).arg(limit);
+                self.desk.ask(room.as_str(), cmd, Asked::Client(asker, Reading::Stats));
+            }
+            Operation::Join { room, member, name, public } => {
+                let entry = Member { name: name.clone(), public: public.clone(), asking: true };
+                let (new_room, _) = self.presence.borrow_mut().joining(&room, member, entry);
+                let lease = self.lease(member.worker);
+                if new_room {
+                    self.desk.has_people(&room, lease, true);
+                }
+                let cmd = self.desk.join(&room, lease, member.connection, &name, &public);
+                self.desk.ask(room.as_str(), cmd, Asked::Join(Some(asker), room.clone(), member));
+            }
+            Operation::Leave { room, member } => {
+                let left = self.presence.borrow_mut().left(&room, member);
+                match left {
+                    Some(left) if self.is_up() => {
+                        let lease = self.lease(member.worker);
+                        let text = super::presence::member_text(lease, member.connection);
+                        let cmd = self.desk.leave(&room, lease, &text, &left.public);
+                        self.desk.ask(room.as_str(), cmd, Asked::Leave(Some(asker), room.clone()));
+                        self.forget_if_empty(member.worker, &room);
+                    }
+                    // Redis will be told when it is back.
+                    _ => self.answer(asker, Answer::Done),
+                }
+            }
+            Operation::Viewers { worker, shard, counts } => self.viewers(asker, worker, shard, counts),
+            Operation::Heartbeat(record) => self.heartbeat(asker, record),
+            Operation::Retire(worker) => self.retire(asker, worker),
+            Operation::Workers => self.desk.ask(REGISTRY, self.desk.roster(), Asked::Roster(Some(asker))),
+            Operation::Claim { id, until } => {
+                let left = until.0.saturating_sub(wall_clock().0).min(CLAIM_MS_MAX);
+                if left == 0 {
+                    self.answer(asker, Answer::Was(true));
+                    return;
+                }
+                let key = self.desk.keys.claimed(&id);
+                let mut cmd = redis::cmd("SET");
+                cmd.arg(&key).arg(1).arg("NX").arg("PX").arg(left);
+                self.desk.ask(&key, cmd, Asked::Client(asker, Reading::Some));
+            }
+        }
+    }
+
+    /// Whether an operation can be carried out, or answered, while Redis cannot be reached: people go,
+    /// counts change and workers are known all the same.
+    fn can_wait(&mut self, operation: &Operation) -> bool {
+        if let Operation::Retire(worker) = operation {
+            // Its people go when its lease runs out.
+            self.presence.borrow_mut().retire(*worker);
+        }
+        matches!(
+            operation,
+            Operation::Close(_)
+                | Operation::Leave { .. }
+                | Operation::Viewers { .. }
+                | Operation::Heartbeat(_)
+                | Operation::Workers
+        )
+    }
+
+    pub(super) fn answer(&mut self, asker: Asker, answer: Answer) {
+        self.deliver(asker.0, Event::Answer(asker.1, answer));
+    }
+
+    pub(super) fn lease(&self, worker: WorkerId) -> keys::Lease {
+        let mut presence = self.presence.borrow_mut();
+        let own = presence.worker(worker);
+        if !own.registered && own.record.is_none() {
+            // Known to the registry before it has people anywhere: somebody must find these.
+            own.registered = true;
+            let cmd = self.desk.beat(own.lease, "", true);
+            self.desk.ask(REGISTRY, cmd, Asked::Beat(None, worker, own.lease));
+        }
+        own.lease
+    }
+
+    fn publish(&mut self, asker: Asker, publish: &Publish) {
+        let of = self.desk.keys.channel(&publish.channel);
+        let user = publish.sender.as_ref().map(|(_, name)| name);
+        let bans = publish.sender.as_ref().map_or_else(|| of.head.clone(), |(room, _)| self.desk.keys.bans(room));
+        let once = publish.key.as_ref().map(|key| self.desk.keys.published(&publish.channel, user, key));
+        let keys = [&of.head, &of.stream, &bans, once.as_ref().unwrap_or(&of.head)].map(String::as_str);
+        let mut cmd = self.desk.script(Script::Publish, &keys);
+        cmd.arg(&of.topic).arg(publish.id.to_string()).arg(&*publish.payload);
+        cmd.arg(user.map_or("", UserName::as_str));
+        match once {
+            Some(_) => cmd.arg(IDEMPOTENCY_TTL_MS),
+            None => cmd.arg(""),
+        };
+        self.desk.ask(keys::tag(&publish.channel), cmd, Asked::Client(asker, Reading::Published));
+    }
+
+    fn ban(&mut self, asker: Asker, room: &RoomName, name: &UserName, until: Option<UnixMillis>, id: MessageId) {
+        let of = self.desk.keys.channel(&room.messages());
+        let payload = message::remove_user_messages(name, id, wall_clock());
+        let mut cmd = self.desk.script(Script::Ban, &[&of.head, &of.stream, &self.desk.keys.bans(room)]);
+        cmd.arg(&of.topic).arg(id.to_string()).arg(&*payload).arg(name.as_str());
+        cmd.arg(until.map_or(0, |until| until.0.max(1))).arg(self.desk.keys.banned_topic()).arg(room.as_str());
+        self.desk.ask(room.as_str(), cmd, Asked::Client(asker, Reading::Done));
+    }
+
+    /// Asks about a channel; subscribes to its topic first where that is new.
+    pub(super) fn ask_channel(&mut self, ask: Ask) {
+        let Ask { channel, question, subscribe, asker, from } = ask;
+        let tag = keys::tag(&channel);
+        if subscribe {
+            let topic = self.desk.keys.channel(&channel).topic;
+            self.desk.ask(tag, self.desk.subscription(true, &topic), Asked::Subscription);
+        }
+        let asked = match asker {
+            Some(asker) => Asked::Open(asker, channel.clone(), question),
+            None => Asked::Sync(channel.clone(), question),
+        };
+        self.desk.ask(tag, self.desk.sync(&channel, from), asked);
+    }
+
+    fn viewers(&mut self, asker: Asker, worker: WorkerId, shard: u16, counts: Vec<(RoomName, u32)>) {
+        let lease = self.lease(worker);
+        for (room, count) in counts {
+            let (new_room, sum) = self.presence.borrow_mut().viewers(worker, shard, &room, count);
+            if new_room {
+                self.desk.has_people(&room, lease, true);
+            }
+            self.desk.ask(room.as_str(), self.desk.viewers(&room, lease, sum), Asked::Nothing);
+            self.forget_if_empty(worker, &room);
+        }
+        self.answer(asker, Answer::Done);
+    }
+
+    pub(super) fn forget_if_empty(&self, worker: WorkerId, room: &RoomName) {
+        let Some(lease) = self.presence.borrow().get(worker).map(|own| own.lease) else { return };
+        if self.is_up() && self.presence.borrow_mut().forget_if_empty(worker, room) {
+            self.desk.has_people(room, lease, false);
+        }
+    }
+
+    fn heartbeat(&mut self, asker: Asker, record: WorkerRecord) {
+        let worker = record.id;
+        let (lease, cmd) = {
+            let mut presence = self.presence.borrow_mut();
+            let own = presence.worker(worker);
+            let cmd = self.desk.beat(own.lease, &stored(&record), !own.registered);
+            own.record = Some(record);
+            (own.lease, cmd)
+        };
+        if self.is_up() {
+            self.desk.ask(REGISTRY, cmd, Asked::Beat(Some(asker), worker, lease));
+        } else {
+            self.answer(asker, Answer::Done);
+        }
+    }
+
+    /// Ends a worker's lease and removes its people, however many; then answers.
+    fn retire(&mut self, asker: Asker, worker: WorkerId) {
+        let retired = self.presence.borrow_mut().retire(worker);
+        let Some(own) = retired else {
+            self.answer(asker, Answer::Done);
+            return;
+        };
+        let (desk, finished) = (Rc::clone(&self.desk), Rc::clone(&self.finished));
+        tokio::task::spawn_local(async move {
+            if desk.answer(REGISTRY, desk.condemn(own.lease, None)).await.is_ok() {
+                // Cut short, others go on with it.
+                let _ = people::bury(Rc::clone(&desk), own.lease).await;
+            }
+            finished.borrow_mut().push(Finished::Retired(asker));
+            desk.filled.notify_one();
+        });
+    }
+}

@@ -1,0 +1,183 @@
+//! The longer pieces of work on who is where: telling Redis again after a cut, and removing the people of
+//! a worker that is gone. They run beside the broker's loop, ask through the same desk, and end when an
+//! answer is lost: then the next one begins them anew.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use chatup_core::exchange::{MemberKey, WorkerId};
+use chatup_core::names::{RoomName, UserName};
+use redis::Value;
+use serde_json::value::RawValue;
+
+use super::asked::Asked;
+use super::desk::{Desk, Lost, REGISTRY};
+use super::keys::Lease;
+use super::presence::{Member, Presence, connection_of, member_text};
+use super::reply::{self, Misread};
+use super::scripts::Script;
+use crate::limits::{REMOVED_AT_ONCE, UNDERTAKER_MS};
+
+/// Who has been banned, and until when.
+type BannedHere = (RoomName, UserName, reply::Banned);
+
+/// Why a piece of work ended early.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    Lost,
+    Misread,
+}
+
+impl From<Lost> for Stopped {
+    fn from(_: Lost) -> Stopped {
+        Stopped::Lost
+    }
+}
+
+impl From<Misread> for Stopped {
+    fn from(_: Misread) -> Stopped {
+        Stopped::Misread
+    }
+}
+
+/// Makes Redis say of a worker what is so: members and viewers that it does not know are told again,
+/// those that are gone are removed. Returns bans of members that are here.
+pub(crate) async fn reconcile(
+    desk: Rc<Desk>,
+    presence: Rc<RefCell<Presence>>,
+    worker: WorkerId,
+) -> Result<Vec<BannedHere>, Stopped> {
+    let Some((lease, mut rooms)) =
+        presence.borrow().get(worker).map(|own| (own.lease, own.rooms.keys().cloned().collect::<HashSet<_>>()))
+    else {
+        return Ok(Vec::new());
+    };
+    for room in &rooms {
+        desk.has_people(room, lease, true);
+    }
+    rooms.extend(rooms_of(&desk, lease).await?);
+    let mut banned = Vec::new();
+    for room in rooms {
+        banned.extend(reconcile_room(&desk, &presence, worker, lease, &room).await?);
+    }
+    Ok(banned)
+}
+
+async fn rooms_of(desk: &Desk, lease: Lease) -> Result<Vec<RoomName>, Stopped> {
+    let key = desk.keys.rooms(lease);
+    let mut cmd = redis::cmd("SMEMBERS");
+    cmd.arg(&key);
+    let names = reply::array(desk.answer(&key, cmd).await?)?;
+    Ok(names.into_iter().filter_map(|name| RoomName::new(&reply::text(name).ok()?).ok()).collect())
+}
+
+async fn reconcile_room(
+    desk: &Desk,
+    presence: &RefCell<Presence>,
+    worker: WorkerId,
+    lease: Lease,
+    room: &RoomName,
+) -> Result<Vec<BannedHere>, Stopped> {
+    let tag = room.as_str();
+    let mut list = redis::cmd("SMEMBERS");
+    list.arg(desk.keys.brought(room, lease));
+    let kept = reply::array(desk.answer(tag, list).await?)?;
+    let mut kept: HashSet<u64> =
+        kept.into_iter().filter_map(|member| connection_of(&reply::text(member).ok()?)).collect();
+    let bans = reply::bans(desk.answer(tag, desk.script(Script::Bans, &[&desk.keys.bans(room)])).await?)?;
+    // Nothing is awaited from here on: what is compared is as it is now.
+    let mut banned = Vec::new();
+    let (viewers, missing) = {
+        let presence = presence.borrow();
+        let own = presence.get(worker).filter(|own| own.lease == lease).and_then(|own| own.rooms.get(room));
+        let mut missing: Vec<(u64, Member)> = Vec::new();
+        for (connection, member) in own.iter().flat_map(|own| &own.members) {
+            // Whoever is about to come is in the queue behind this already.
+            if !kept.remove(connection) && !member.asking {
+                missing.push((*connection, member.clone()));
+            }
+            if let Some((_, until)) = bans.iter().find(|(name, _)| *name == member.name.as_str()) {
+                let now = super::desk::wall_clock().0;
+                banned.push((room.clone(), member.name.clone(), reply::Banned { until: *until, now }));
+            }
+        }
+        (own.map_or(0, super::presence::OwnRoom::viewers), missing)
+    };
+    desk.ask(tag, desk.viewers(room, lease, viewers), Asked::Nothing);
+    for (connection, member) in missing {
+        let join = desk.join(room, lease, connection, &member.name, &member.public);
+        desk.ask(tag, join, Asked::Join(None, room.clone(), MemberKey { worker, connection }));
+    }
+    remove(desk, room, lease, kept.into_iter().map(|connection| member_text(lease, connection)).collect()).await?;
+    if presence.borrow_mut().forget_if_empty(worker, room) || presence.borrow().get(worker).is_none_or(|own| !own.rooms.contains_key(room)) {
+        desk.has_people(room, lease, false);
+    }
+    Ok(banned)
+}
+
+/// Removes members, with their going told.
+async fn remove(desk: &Desk, room: &RoomName, lease: Lease, members: Vec<String>) -> Result<(), Stopped> {
+    for some in members.chunks(REMOVED_AT_ONCE) {
+        let mut cmd = redis::cmd("HMGET");
+        cmd.arg(desk.keys.people(room).public).arg(some);
+        let publics = reply::array(desk.answer(room.as_str(), cmd).await?)?;
+        for (member, public) in some.iter().zip(publics) {
+            let public = reply::text(public).unwrap_or_else(|_| "null".to_owned());
+            let Ok(public) = RawValue::from_string(public) else { continue };
+            let public: Arc<RawValue> = public.into();
+            desk.ask(room.as_str(), desk.leave(room, lease, member, &public), Asked::Leave(None, room.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Removes a lease's people, if nobody else is at it, and then the lease.
+pub(crate) async fn bury(desk: Rc<Desk>, lease: Lease) -> Result<(), Stopped> {
+    loop {
+        // Held while it goes on; whoever finds it free begins where the last one stopped.
+        let key = desk.keys.undertaker(lease);
+        let mut lock = redis::cmd("SET");
+        lock.arg(&key).arg(1).arg("NX").arg("PX").arg(UNDERTAKER_MS);
+        if desk.answer(&key, lock).await? == Value::Nil {
+            return Ok(());
+        }
+        let rooms = rooms_of(&desk, lease).await?;
+        if rooms.is_empty() {
+            break;
+        }
+        for room in rooms {
+            let mut hold = redis::cmd("PEXPIRE");
+            hold.arg(&key).arg(UNDERTAKER_MS);
+            desk.ask(&key, hold, Asked::Nothing);
+            bury_in(&desk, lease, &room).await?;
+        }
+        let mut free = redis::cmd("DEL");
+        free.arg(&key);
+        desk.ask(&key, free, Asked::Nothing);
+    }
+    let mut gone = redis::cmd("ZREM");
+    gone.arg(desk.keys.registry().dying).arg(format!("{lease:016x}"));
+    desk.answer(REGISTRY, gone).await?;
+    Ok(())
+}
+
+async fn bury_in(desk: &Desk, lease: Lease, room: &RoomName) -> Result<(), Stopped> {
+    desk.ask(room.as_str(), desk.viewers(room, lease, 0), Asked::Nothing);
+    loop {
+        let mut some = redis::cmd("SRANDMEMBER");
+        some.arg(desk.keys.brought(room, lease)).arg(REMOVED_AT_ONCE);
+        let members = reply::array(desk.answer(room.as_str(), some).await?)?;
+        let members: Vec<String> = members.into_iter().filter_map(|member| reply::text(member).ok()).collect();
+        if members.is_empty() {
+            break;
+        }
+        remove(desk, room, lease, members).await?;
+    }
+    let key = desk.keys.rooms(lease);
+    let mut cmd = redis::cmd("SREM");
+    cmd.arg(&key).arg(room.as_str());
+    desk.answer(&key, cmd).await?;
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Whom the workers of this process have brought into which rooms: what Redis is to say, and what it is
+//! told again after it has forgotten. No I/O.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use chatup_core::exchange::{MemberKey, WorkerId, WorkerRecord};
+use chatup_core::names::{RoomName, UserName};
+use serde_json::value::RawValue;
+
+use super::keys::Lease;
+
+/// A member that this process brought.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) name: UserName,
+    pub(crate) public: Arc<RawValue>,
+    /// Redis has not said yet whether it may come.
+    pub(crate) asking: bool,
+}
+
+/// What a worker has in one room.
+#[derive(Debug, Default)]
+pub(crate) struct OwnRoom {
+    pub(crate) members: BTreeMap<u64, Member>,
+    viewers: HashMap<u16, u32>,
+}
+
+impl OwnRoom {
+    pub(crate) fn viewers(&self) -> u64 {
+        self.viewers.values().map(|count| u64::from(*count)).sum()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.viewers.is_empty()
+    }
+}
+
+/// A worker of this process.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub(crate) lease: Lease,
+    /// The registry has heard of the lease.
+    pub(crate) registered: bool,
+    pub(crate) record: Option<WorkerRecord>,
+    pub(crate) rooms: HashMap<RoomName, OwnRoom>,
+}
+
+/// All of them; there is one in a worker, none in a dispatcher.
+#[derive(Debug, Default)]
+pub(crate) struct Presence {
+    workers: HashMap<WorkerId, Own>,
+    /// Large rooms whose comings and goings are to be told.
+    pub(crate) changed: HashSet<RoomName>,
+}
+
+impl Presence {
+    /// The worker's entry, made if it is new.
+    pub(crate) fn worker(&mut self, worker: WorkerId) -> &mut Own {
+        self.workers.entry(worker).or_insert_with(|| Own {
+            lease: rand::random(),
+            registered: false,
+            record: None,
+            rooms: HashMap::new(),
+        })
+    }
+
+    pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, &Own)> {
+        self.workers.iter().map(|(worker, own)| (*worker, own))
+    }
+
+    pub(crate) fn get(&self, worker: WorkerId) -> Option<&Own> {
+        self.workers.get(&worker)
+    }
+
+    /// The worker ends.
+    pub(crate) fn retire(&mut self, worker: WorkerId) -> Option<Own> {
+        self.workers.remove(&worker)
+    }
+
+    /// The registry does not know the worker any more: it begins a new life, with all its people.
+    pub(crate) fn renew(&mut self, worker: WorkerId) {
+        if let Some(own) = self.workers.get_mut(&worker) {
+            own.lease = rand::random();
+            own.registered = false;
+        }
+    }
+
+    /// A member is to come. Returns whether the room is new to its worker, and whether the member is.
+    pub(crate) fn joining(&mut self, room: &RoomName, key: MemberKey, member: Member) -> (bool, bool) {
+        let own = self.worker(key.worker);
+        let new_room = !own.rooms.contains_key(room);
+        let members = &mut own.rooms.entry(room.clone()).or_default().members;
+        let new_member = !members.contains_key(&key.connection);
+        members.entry(key.connection).or_insert(member);
+        (new_room, new_member)
+    }
+
+    /// It may come.
+    pub(crate) fn joined(&mut self, room: &RoomName, key: MemberKey) {
+        let own = self.workers.get_mut(&key.worker);
+        let member = own.and_then(|own| own.rooms.get_mut(room)?.members.get_mut(&key.connection));
+        if let Some(member) = member {
+            member.asking = false;
+        }
+    }
+
+    /// It goes, or may not come. Returns what was known of it.
+    pub(crate) fn left(&mut self, room: &RoomName, key: MemberKey) -> Option<Member> {
+        let own = self.workers.get_mut(&key.worker)?;
+        own.rooms.get_mut(room)?.members.remove(&key.connection)
+    }
+
+    /// A shard's count of a room. Returns whether the room is new to the worker, and the worker's sum.
+    pub(crate) fn viewers(&mut self, worker: WorkerId, shard: u16, room: &RoomName, count: u32) -> (bool, u64) {
+        let own = self.worker(worker);
+        let new_room = !own.rooms.contains_key(room);
+        let of = own.rooms.entry(room.clone()).or_default();
+        if count > 0 {
+            of.viewers.insert(shard, count);
+        } else {
+            of.viewers.remove(&shard);
+        }
+        (new_room, of.viewers())
+    }
+
+    /// Forgets a room in which the worker has nobody. Returns whether it was so.
+    pub(crate) fn forget_if_empty(&mut self, worker: WorkerId, room: &RoomName) -> bool {
+        let Some(own) = self.workers.get_mut(&worker) else { return false };
+        let empty = own.rooms.get(room).is_some_and(OwnRoom::is_empty);
+        if empty {
+            own.rooms.remove(room);
+        }
+        empty
+    }
+}
+
+/// As Redis knows a member.
+pub(crate) fn member_text(lease: Lease, connection: u64) -> String {
+    format!("{lease:016x}:{connection}")
+}
+
+/// The connection of a member as Redis knows it.
+pub(crate) fn connection_of(member: &str) -> Option<u64> {
+    member.split_once(':')?.1.parse().ok()
+}

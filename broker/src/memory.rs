@@ -127,6 +127,7 @@ impl Memory {
             if next_sweep <= Instant::now() {
                 // However late: a process that was stopped heard nobody meanwhile.
                 state.store.sweep(wall_clock(), u64::try_from(SWEEP.as_millis()).unwrap_or(u64::MAX));
+                state.store.tell_changes(wall_clock());
                 sweeps = (sweeps + 1) % SWEEPS_PER_CHANNEL_SWEEP;
                 if sweeps == 0 {
                     state.store.sweep_channels(wall_clock());

@@ -1,6 +1,6 @@
 //! The state of the memory broker and its single steps, without threads or clocks.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chatup_core::exchange::{
@@ -16,6 +16,7 @@ use crate::bans::Bans;
 use crate::channel::Channel;
 use crate::contract::ClientId;
 use crate::limits::{CHANNELS_MAX, STORE_BYTES_MAX, WORKER_EXPIRY_MS};
+use crate::members::Members;
 use crate::viewers::Viewers;
 
 /// What the store keeps.
@@ -25,6 +26,8 @@ pub struct StoreSettings {
     pub messages_max: usize,
     /// How long a channel without a new message keeps them, in milliseconds.
     pub expire_ms: u64,
+    /// Members of a room up to which each coming and going is told; in larger ones only their count.
+    pub announced_members_max: u32,
 }
 
 /// To whom an event goes.
@@ -45,10 +48,7 @@ pub struct Store {
     touches: u64,
     bytes: usize,
     bans: Bans,
-    /// Announced members' `_public`, in the order of their coming.
-    members: HashMap<RoomName, BTreeMap<u64, Arc<RawValue>>>,
-    member_numbers: HashMap<(RoomName, MemberKey), u64>,
-    next_member: u64,
+    members: Members,
     viewers: Viewers,
     /// With when each was last heard of, in `awake_ms`.
     workers: BTreeMap<WorkerId, (WorkerRecord, u64)>,
@@ -69,9 +69,7 @@ impl Store {
             touches: 0,
             bytes: 0,
             bans: Bans::default(),
-            members: HashMap::new(),
-            member_numbers: HashMap::new(),
-            next_member: 0,
+            members: Members::default(),
             viewers: Viewers::default(),
             workers: BTreeMap::new(),
             awake_ms: 0,
@@ -344,51 +342,54 @@ impl Store {
         now: UnixMillis,
     ) -> Answer {
         let banned = self.bans.left(room, name, now);
-        if self.member_numbers.contains_key(&(room.clone(), member)) {
-            return Answer::Joined(banned);
-        }
-        if banned.is_none() {
+        if !self.members.has(room, member) && banned.is_none() {
             self.announce(true, room, public, now);
-            let number = self.next_member;
-            self.next_member += 1;
-            self.member_numbers.insert((room.clone(), member), number);
-            self.members.entry(room.clone()).or_default().insert(number, Arc::clone(public));
+            self.members.add(room, member, public);
         }
         Answer::Joined(banned)
     }
 
+    fn leave(&mut self, room: &RoomName, member: MemberKey, now: UnixMillis) {
+        if let Some(public) = self.members.remove(room, member) {
+            self.announce(false, room, &public, now);
+        }
+    }
+
+    /// Tells of one who comes or goes; in a large room, later, of all who did.
     fn announce(&mut self, joined: bool, room: &RoomName, public: &RawValue, now: UnixMillis) {
+        if self.members.count(room) >= self.settings.announced_members_max as usize {
+            self.members.changed(room, joined);
+            return;
+        }
         let id = MessageId::from_random((self.random)());
         let payload = message::membership(joined, public, id, now);
         self.append(&room.events(), id, &payload, now);
     }
 
-    fn leave(&mut self, room: &RoomName, member: MemberKey, now: UnixMillis) {
-        let Some(number) = self.member_numbers.remove(&(room.clone(), member)) else { return };
-        let Some(members) = self.members.get_mut(room) else { return };
-        let left = members.remove(&number);
-        if members.is_empty() {
-            self.members.remove(room);
-        }
-        if let Some(public) = left {
-            self.announce(false, room, &public, now);
+    /// Tells of all who came to and left large rooms. To be called about every [`CHANGES_MS`].
+    ///
+    /// [`CHANGES_MS`]: crate::limits::CHANGES_MS
+    pub fn tell_changes(&mut self, now: UnixMillis) {
+        for (room, changes) in self.members.take_changes() {
+            let members = self.members.count(&room) as u64;
+            let id = MessageId::from_random((self.random)());
+            let payload = message::members_changed(members, changes.joined, changes.left, id, now);
+            self.append(&room.events(), id, &payload, now);
         }
     }
 
     fn stats(&self, room: &RoomName, skip: usize, limit: usize) -> RoomStats {
-        let members = self.members.get(room);
         RoomStats {
             viewers: self.viewers.of(room),
-            members: members.map_or(0, |members| members.len() as u64),
-            users: members.into_iter().flat_map(BTreeMap::values).skip(skip).take(limit).cloned().collect(),
+            members: self.members.count(room) as u64,
+            users: self.members.some(room, skip, limit),
         }
     }
 
     fn retire(&mut self, worker: WorkerId, now: UnixMillis) {
         self.workers.remove(&worker);
         self.viewers.retire(worker);
-        let gone: HashSet<(RoomName, MemberKey)> =
-            self.member_numbers.keys().filter(|(_, member)| member.worker == worker).cloned().collect();
+        let gone = self.members.of_worker(worker);
         for (room, member) in gone {
             self.leave(&room, member, now);
         }
@@ -411,7 +412,10 @@ mod tests {
             next += 1;
             next
         };
-        Store::new(StoreSettings { messages_max, expire_ms: 1_000 }, Box::new(random))
+        Store::new(
+            StoreSettings { messages_max, expire_ms: 1_000, announced_members_max: 100 },
+            Box::new(random),
+        )
     }
 
     fn publish(key: Option<&str>) -> Operation {

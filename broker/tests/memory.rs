@@ -9,7 +9,7 @@ use chatup_core::position::MessageId;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 fn start() -> BrokerHandle {
-    let settings = StoreSettings { messages_max: 1_000, expire_ms: 60_000 };
+    let settings = StoreSettings { messages_max: 1_000, expire_ms: 60_000, announced_members_max: 100 };
     memory::start(settings).expect("a thread").0
 }
 
@@ -99,7 +99,7 @@ fn a_client_that_is_gone_holds_nobody_up() {
 
 #[test]
 fn a_stopped_broker_takes_nothing_and_lets_go_of_its_inboxes() {
-    let settings = StoreSettings { messages_max: 1, expire_ms: 60_000 };
+    let settings = StoreSettings { messages_max: 1, expire_ms: 60_000, announced_members_max: 100 };
     let (broker, thread) = memory::start(settings).expect("a thread");
     let (inbox, events) = bounded(8);
     let client = broker.connect(Box::new(Small(inbox))).expect("it runs");

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use chatup_broker::contract::BrokerGone;
+use chatup_broker::redis::settings::{Credentials, RedisSettings, UrlError};
 use chatup_broker::store::StoreSettings;
-use chatup_broker::{BrokerHandle, memory};
+use chatup_broker::{BrokerHandle, memory, redis};
 use chatup_core::http_head::{OriginError, Origins};
 use chatup_core::shard::SlowSubscriberPolicy;
 use chatup_core::token::Verifier;
@@ -38,6 +39,9 @@ pub enum RunError {
     /// The dispatcher's address.
     #[error("the dispatcher cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
+    /// Where Redis is.
+    #[error("redis.url {0}")]
+    Redis(#[from] UrlError),
     /// The broker has ended.
     #[error(transparent)]
     Broker(#[from] BrokerGone),
@@ -77,7 +81,6 @@ pub fn all_in_one(
 /// # Errors
 /// Why it could not start, or what ended it.
 pub fn worker(config: &Config, verifier: &Arc<Verifier>) -> Result<(), RunError> {
-    alone("worker");
     in_order(config, |broker| async move {
         let (worker, failures) = start_worker(config, verifier, &broker, None)?;
         println!("ChatUp worker: {}/ ({} shards)", worker.host(), worker.shards());
@@ -92,7 +95,6 @@ pub fn worker(config: &Config, verifier: &Arc<Verifier>) -> Result<(), RunError>
 /// # Errors
 /// Why it could not start, or what ended it.
 pub fn dispatcher(config: &Config, verifier: &Arc<Verifier>) -> Result<(), RunError> {
-    alone("dispatcher");
     in_order(config, |broker| async move {
         let (_keep, failures) = mpsc::unbounded_channel();
         let (listener, url) = listen(config).await?;
@@ -102,13 +104,6 @@ pub fn dispatcher(config: &Config, verifier: &Arc<Verifier>) -> Result<(), RunEr
     })
 }
 
-fn alone(role: &str) {
-    tracing::warn!(
-        "this version has only the broker inside the process: a {role} alone shares rooms, history and \
-         bans with no other process"
-    );
-}
-
 /// Starts the broker, runs `body` on a runtime of this thread, and ends the broker behind it.
 fn in_order<F: Future<Output = Result<(), RunError>>>(
     config: &Config,
@@ -116,7 +111,18 @@ fn in_order<F: Future<Output = Result<(), RunError>>>(
 ) -> Result<(), RunError> {
     let messages_max = config.history.size.max(config.limits.log_messages_max) as usize;
     let expire_ms = config.history.expire_s.saturating_mul(1_000);
-    let (broker, thread) = memory::start(StoreSettings { messages_max, expire_ms })?;
+    let announced_members_max = config.limits.announced_members_max;
+    let (broker, thread) = if config.redis.url.is_empty() {
+        memory::start(StoreSettings { messages_max, expire_ms, announced_members_max })?
+    } else {
+        redis::start(RedisSettings {
+            server: redis_server(&config.redis)?,
+            key_prefix: config.redis.key_prefix.clone(),
+            messages_max,
+            expire_ms,
+            announced_members_max,
+        })?
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(body(broker.clone()));
     broker.stop();
@@ -124,6 +130,15 @@ fn in_order<F: Future<Output = Result<(), RunError>>>(
         tracing::error!("the broker did not end in order");
     }
     result
+}
+
+fn redis_server(redis: &config::Redis) -> Result<redis::settings::Server, UrlError> {
+    let credentials = Credentials {
+        username: redis.username.clone(),
+        password: redis.password.expose().to_owned(),
+        ca_file: redis.ca_file.clone(),
+    };
+    redis::settings::Server::parse(&redis.url, &credentials)
 }
 
 type Failures = mpsc::UnboundedReceiver<(u16, String)>;

@@ -123,6 +123,9 @@ pub struct Limits {
     pub log_messages_max: u32,
     /// Bytes kept in a channel's log on a shard.
     pub log_bytes_max: u32,
+    /// Members of a room up to which each coming and going is told by an event of its own (`join`,
+    /// `leave`); in larger rooms how many came and went is told once a second (`members`).
+    pub announced_members_max: u32,
     /// Time that a stopping worker gives its connections, in milliseconds.
     pub shutdown_ms_max: u64,
     /// Spread of the hint of when to come back after a shutdown, in milliseconds.
@@ -146,6 +149,7 @@ impl Default for Limits {
             write_stall_ms_max: 30_000,
             log_messages_max: 1_000,
             log_bytes_max: 1024 * 1024,
+            announced_members_max: 500,
             shutdown_ms_max: 5_000,
             retry_spread_ms: 5_000,
         }

@@ -12,6 +12,8 @@ use chatup_core::refusal::Refusal;
 use crate::contract::BrokerHandle;
 use probe::{Probe, ban, channel, join, leave, memberships, offsets, publish, room, texts, user};
 
+/// Members up to which the brokers under test tell each coming and going.
+pub const ANNOUNCED_MEMBERS_MAX: u32 = 100;
 /// So far ahead that no test lives to see it.
 const FAR: UnixMillis = UnixMillis(u64::MAX / 2);
 
@@ -30,13 +32,15 @@ pub const CASES: &[Case] = &[
     ("a ban that has ended is none, and can be lifted and listed", bans_end),
     ("members are announced as they come and go", members_are_announced),
     ("a banned member is not announced, coming or going", banned_members_are_silent),
+    ("in a large room comings and goings are told by their number", large_rooms_are_counted),
     ("viewers are counted over shards and workers", viewers_are_counted),
     ("a worker that retires takes its people with it", retiring_worker),
     ("an id is claimed once", claims_are_granted_once),
     ("names that mean something elsewhere are ordinary here", odd_names),
 ];
 
-/// Runs every case against brokers that `start` starts, empty each time.
+/// Runs every case against brokers that `start` starts, empty each time, and set up for
+/// [`ANNOUNCED_MEMBERS_MAX`] and 1,000 messages a channel.
 pub fn check(start: impl Fn() -> BrokerHandle) {
     for (name, case) in CASES {
         eprintln!("conformance: {name}");
@@ -227,6 +231,40 @@ fn banned_members_are_silent(broker: &BrokerHandle) {
     probe.ask(leave(1, 1));
     assert_eq!(probe.stats(0, 10).members, 0);
     assert_eq!(memberships(&probe.publications()), [] as [String; 0]);
+}
+
+fn large_rooms_are_counted(broker: &BrokerHandle) {
+    const MORE: u64 = 7;
+    let probe = Probe::new(broker);
+    probe.open("e_a");
+    let told = u64::from(ANNOUNCED_MEMBERS_MAX);
+    for connection in 0..told + MORE {
+        probe.ask(join("ada", 1, connection));
+    }
+    for _ in 0..told {
+        assert_eq!(memberships(&[probe.next_publication()]), ["ada join"]);
+    }
+    // Those who came and went later are told together, once or, where time passed between, in parts.
+    let mut told_of = (0, 0);
+    let mut sum_up_to = |joined, left| loop {
+        let event: serde_json::Value =
+            serde_json::from_slice(&probe.next_publication().payload).expect("JSON");
+        let number = |key: &str| event["data"][key].as_u64().unwrap_or_else(|| panic!("{key} of {event}"));
+        assert_eq!(event["ev"], "members");
+        told_of = (told_of.0 + number("joined"), told_of.1 + number("left"));
+        assert!(told_of.0 <= joined && told_of.1 <= left, "{event}");
+        if told_of == (joined, left) {
+            return number("members");
+        }
+    };
+    assert_eq!(sum_up_to(MORE, 0), told + MORE);
+    probe.ask(leave(1, 0));
+    probe.ask(leave(1, 1));
+    assert_eq!(sum_up_to(MORE, 2), told + MORE - 2);
+    for connection in 2..=MORE {
+        probe.ask(leave(1, connection));
+    }
+    assert_eq!(probe.stats(0, 0).members, told - 1);
 }
 
 fn viewers_are_counted(broker: &BrokerHandle) {

@@ -64,6 +64,21 @@ impl Probe {
         self.events().into_iter().filter_map(published).collect()
     }
 
+    /// The next publication, whenever it comes.
+    pub(super) fn next_publication(&self) -> Publication {
+        loop {
+            let kept = self.kept.borrow_mut().iter().position(|event| matches!(event, Event::Published(_)));
+            let event = match kept {
+                Some(place) => self.kept.borrow_mut().remove(place),
+                None => self.events.recv_timeout(PATIENCE).expect("something is published"),
+            };
+            match event {
+                Event::Published(publication) => return publication,
+                other => self.kept.borrow_mut().push(other),
+            }
+        }
+    }
+
     pub(super) fn publish(&self, channel: &str, text: &str) -> Position {
         match self.ask(publish(channel, None, None, text)) {
             Answer::Published { position, duplicate: false } => position,

@@ -18,7 +18,8 @@ use super::registry::Roster;
 use super::reply::{self, Banned, Changes, Joined, Misread, OnTopic, Published};
 
 /// Errors after which this server is of no use: it is not the one to ask, or has lost its scripts.
-const WRONG_SERVER: &[&str] = &["READONLY", "LOADING", "MASTERDOWN", "NOSCRIPT", "CLUSTERDOWN", "NOAUTH", "UNKILLABLE"];
+const WRONG_SERVER: &[&str] =
+    &["READONLY", "LOADING", "MASTERDOWN", "NOSCRIPT", "CLUSTERDOWN", "NOAUTH", "UNKILLABLE"];
 
 impl Broker {
     /// Redis has answered.
@@ -92,7 +93,8 @@ impl Broker {
                 }
                 Changes::Some { members, joined, left } => {
                     let id = MessageId::from_random(rand::random());
-                    let payload = chatup_core::message::members_changed(members, joined, left, id, wall_clock());
+                    let payload =
+                        chatup_core::message::members_changed(members, joined, left, id, wall_clock());
                     self.desk.publish_event(&room.events(), id, &payload);
                 }
             },
@@ -141,7 +143,11 @@ impl Broker {
                 self.presence.borrow_mut().changed.insert(room);
             }
             // The sender is dropped with it, which is the news.
-            Asked::Task(_) | Asked::Beat(None, ..) | Asked::Roster(None) | Asked::Subscription | Asked::Nothing => {}
+            Asked::Task(_)
+            | Asked::Beat(None, ..)
+            | Asked::Roster(None)
+            | Asked::Subscription
+            | Asked::Nothing => {}
         }
     }
 
@@ -196,7 +202,9 @@ impl Broker {
                     Some(channel) => match reply::on_topic(channel.clone(), &bytes) {
                         Ok(OnTopic::Message(publication)) => self.channels.published(publication),
                         Ok(OnTopic::Renewed) => self.channels.doubt(&channel),
-                        Err(error) => tracing::error!(%error, %channel, "something else publishes on a topic of ours"),
+                        Err(error) => {
+                            tracing::error!(%error, %channel, "something else publishes on a topic of ours")
+                        }
                     },
                     None if topic == self.desk.keys.banned_topic() => self.banned_elsewhere(&bytes),
                     None => {}

@@ -30,8 +30,8 @@ use super::scripts::{Keeping, Scripts};
 use super::settings::RedisSettings;
 use crate::contract::{BrokerHandle, ClientId, Command, Drive, Inbox};
 use crate::limits::{
-    CHANGES_MS, CHANNEL_CHECK_MS, CHANNEL_CHECKS_PER_S_MAX, COMMANDS_PER_DRIVE, HEARTBEAT_MS, REDIS_ANSWER_MS_MAX,
-    REDIS_HOLD_MS, REDIS_TICK_MS,
+    CHANGES_MS, CHANNEL_CHECK_MS, CHANNEL_CHECKS_PER_S_MAX, COMMANDS_PER_DRIVE, HEARTBEAT_MS,
+    REDIS_ANSWER_MS_MAX, REDIS_HOLD_MS, REDIS_TICK_MS,
 };
 
 /// Starts a broker over Redis. It connects by itself, and again whenever it has to.
@@ -288,7 +288,8 @@ impl Broker {
         tokio::task::spawn_local(async move {
             match work.await {
                 Ok(banned) => {
-                    let banned = banned.into_iter().map(|(room, name, banned)| Finished::Banned(room, name, banned));
+                    let banned =
+                        banned.into_iter().map(|(room, name, banned)| Finished::Banned(room, name, banned));
                     finished.borrow_mut().extend(banned);
                     filled.notify_one();
                 }

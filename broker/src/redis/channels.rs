@@ -87,11 +87,6 @@ impl Channels {
         std::mem::take(&mut self.events)
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.all.len()
-    }
-
     /// A client opens a channel, perhaps once more, to see that it has everything. The ask with that
     /// question is to be handed to [`Channels::opened`] or [`Channels::refused`].
     pub(crate) fn open(&mut self, client: ClientId, ticket: Ticket, name: &ChannelName) {
@@ -163,7 +158,12 @@ impl Channels {
     }
 
     /// A question of somebody who opens a channel has no answer; he is to be told.
-    pub(crate) fn refused(&mut self, name: &ChannelName, question: Question, asker: (ClientId, Ticket)) -> bool {
+    pub(crate) fn refused(
+        &mut self,
+        name: &ChannelName,
+        question: Question,
+        asker: (ClientId, Ticket),
+    ) -> bool {
         let Some(channel) = self.all.get_mut(name).filter(|channel| channel.life == question) else {
             return false;
         };

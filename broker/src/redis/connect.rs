@@ -65,8 +65,8 @@ async fn find(server: &Server) -> Result<Client, RedisError> {
         // Any will do: it tells of the others.
         Server::Cluster(seeds) => client(&seeds[rand::random_range(0..seeds.len())]),
         Server::Sentinel { sentinels, group, node } => {
-            let mut info =
-                SentinelNodeConnectionInfo::default().set_redis_connection_info(node.info.redis_settings().clone());
+            let mut info = SentinelNodeConnectionInfo::default()
+                .set_redis_connection_info(node.info.redis_settings().clone());
             if let Some(mode) = node.tls_mode() {
                 info = info.set_tls_mode(mode);
             }
@@ -171,10 +171,16 @@ mod tests {
 
     #[test]
     fn what_a_server_is() {
-        let good = of("7.0.15", "role:master\r\naof_enabled:1", &[("appendfsync", "everysec"), ("save", "")]).unwrap();
+        let good = of("7.0.15", "role:master\r\naof_enabled:1", &[("appendfsync", "everysec"), ("save", "")])
+            .unwrap();
         assert_eq!((good.name.as_str(), good.sharded), ("Redis 7.0.15 (standalone)", true));
         assert_eq!((good.persistence.as_str(), good.warnings.len()), ("append-only file, fsync everysec", 0));
-        let plain = of("6.2.1", "role:master\r\naof_enabled:0", &[("save", "3600 1"), ("maxmemory-policy", "allkeys-lru")]).unwrap();
+        let plain = of(
+            "6.2.1",
+            "role:master\r\naof_enabled:0",
+            &[("save", "3600 1"), ("maxmemory-policy", "allkeys-lru")],
+        )
+        .unwrap();
         assert_eq!((plain.sharded, plain.persistence.as_str()), (false, "snapshots only"));
         assert!(plain.warnings[0].contains("appendonly") && plain.warnings[1].contains("allkeys-lru"));
         let valkey = of("7.2.4", "valkey_version:8.1.0\r\nserver_mode:cluster", &[]).unwrap();

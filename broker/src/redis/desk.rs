@@ -116,8 +116,8 @@ impl Desk {
         let (bans, own) = (self.keys.bans(room), self.keys.brought(room, lease));
         let id = MessageId::from_random(rand::random());
         let payload = chatup_core::message::membership(true, public, id, wall_clock());
-        let keys =
-            [&of.head, &of.stream, &bans, &people.members, &people.public, &own, &people.changes].map(String::as_str);
+        let keys = [&of.head, &of.stream, &bans, &people.members, &people.public, &own, &people.changes]
+            .map(String::as_str);
         let mut cmd = self.script(Script::Join, &keys);
         cmd.arg(&of.topic).arg(id.to_string()).arg(&*payload).arg(name.as_str());
         cmd.arg(member_text(lease, connection)).arg(public.get()).arg(self.announced_max);
@@ -129,7 +129,8 @@ impl Desk {
         let own = self.keys.brought(room, lease);
         let id = MessageId::from_random(rand::random());
         let payload = chatup_core::message::membership(false, public, id, wall_clock());
-        let keys = [&of.head, &of.stream, &people.members, &people.public, &own, &people.changes].map(String::as_str);
+        let keys = [&of.head, &of.stream, &people.members, &people.public, &own, &people.changes]
+            .map(String::as_str);
         let mut cmd = self.script(Script::Leave, &keys);
         cmd.arg(&of.topic).arg(id.to_string()).arg(&*payload).arg(member).arg(self.announced_max);
         cmd

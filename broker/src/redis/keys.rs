@@ -131,7 +131,11 @@ impl Keys {
 
     pub(crate) fn registry(&self) -> RegistryKeys {
         let of = |rest| self.of("workers", rest);
-        RegistryKeys { beats: of("registry:beats"), records: of("registry:records"), dying: of("registry:dying") }
+        RegistryKeys {
+            beats: of("registry:beats"),
+            records: of("registry:records"),
+            dying: of("registry:dying"),
+        }
     }
 
     /// Whoever holds this is removing the people of a worker that is gone.
@@ -189,7 +193,8 @@ mod tests {
     fn no_two_senders_share_a_key() {
         let keys = Keys::new("");
         let channel = ChannelName::new("m_a").unwrap();
-        let table = [(Some("ada"), "k"), (None, "k"), (Some("ada:k"), "k"), (Some("ada"), "k:k"), (Some("-"), "k")];
+        let table =
+            [(Some("ada"), "k"), (None, "k"), (Some("ada:k"), "k"), (Some("ada"), "k:k"), (Some("-"), "k")];
         let all: HashSet<String> = table
             .iter()
             .map(|(name, key)| {

@@ -130,7 +130,8 @@ impl<A: Purpose> Node<A> {
                         // Not all at once when it comes back.
                         let pause = rand::random_range(self.retry_ms / 2..=self.retry_ms);
                         self.retry_ms = (self.retry_ms * 2).min(REDIS_RETRY_MS_MAX);
-                        self.state = State::Waiting(Box::pin(tokio::time::sleep(Duration::from_millis(pause))));
+                        self.state =
+                            State::Waiting(Box::pin(tokio::time::sleep(Duration::from_millis(pause))));
                         return Poll::Ready(NodeEvent::Unreachable(error.to_string()));
                     }
                 },

@@ -41,7 +41,11 @@ impl Broker {
                 let of = self.desk.keys.channel(&channel);
                 let mut cmd = self.desk.script(Script::History, &[&of.head, &of.stream]);
                 cmd.arg(messages_max);
-                self.desk.ask(keys::tag(&channel), cmd, Asked::Client(asker, Reading::History(channel.clone())));
+                self.desk.ask(
+                    keys::tag(&channel),
+                    cmd,
+                    Asked::Client(asker, Reading::History(channel.clone())),
+                );
             }
             Operation::Ban { room, name, until, id } => self.ban(asker, &room, &name, until, id),
             Operation::Unban { room, name } => {
@@ -137,7 +141,8 @@ impl Broker {
     fn publish(&mut self, asker: Asker, publish: &Publish) {
         let of = self.desk.keys.channel(&publish.channel);
         let user = publish.sender.as_ref().map(|(_, name)| name);
-        let bans = publish.sender.as_ref().map_or_else(|| of.head.clone(), |(room, _)| self.desk.keys.bans(room));
+        let bans =
+            publish.sender.as_ref().map_or_else(|| of.head.clone(), |(room, _)| self.desk.keys.bans(room));
         let once = publish.key.as_ref().map(|key| self.desk.keys.published(&publish.channel, user, key));
         let keys = [&of.head, &of.stream, &bans, once.as_ref().unwrap_or(&of.head)].map(String::as_str);
         let mut cmd = self.desk.script(Script::Publish, &keys);
@@ -150,12 +155,21 @@ impl Broker {
         self.desk.ask(keys::tag(&publish.channel), cmd, Asked::Client(asker, Reading::Published));
     }
 
-    fn ban(&mut self, asker: Asker, room: &RoomName, name: &UserName, until: Option<UnixMillis>, id: MessageId) {
+    fn ban(
+        &mut self,
+        asker: Asker,
+        room: &RoomName,
+        name: &UserName,
+        until: Option<UnixMillis>,
+        id: MessageId,
+    ) {
         let of = self.desk.keys.channel(&room.messages());
         let payload = message::remove_user_messages(name, id, wall_clock());
         let mut cmd = self.desk.script(Script::Ban, &[&of.head, &of.stream, &self.desk.keys.bans(room)]);
         cmd.arg(&of.topic).arg(id.to_string()).arg(&*payload).arg(name.as_str());
-        cmd.arg(until.map_or(0, |until| until.0.max(1))).arg(self.desk.keys.banned_topic()).arg(room.as_str());
+        cmd.arg(until.map_or(0, |until| until.0.max(1)))
+            .arg(self.desk.keys.banned_topic())
+            .arg(room.as_str());
         self.desk.ask(room.as_str(), cmd, Asked::Client(asker, Reading::Done));
     }
 

@@ -49,8 +49,10 @@ pub(crate) async fn reconcile(
     presence: Rc<RefCell<Presence>>,
     worker: WorkerId,
 ) -> Result<Vec<BannedHere>, Stopped> {
-    let Some((lease, mut rooms)) =
-        presence.borrow().get(worker).map(|own| (own.lease, own.rooms.keys().cloned().collect::<HashSet<_>>()))
+    let Some((lease, mut rooms)) = presence
+        .borrow()
+        .get(worker)
+        .map(|own| (own.lease, own.rooms.keys().cloned().collect::<HashSet<_>>()))
     else {
         return Ok(Vec::new());
     };
@@ -110,8 +112,11 @@ async fn reconcile_room(
         let join = desk.join(room, lease, connection, &member.name, &member.public);
         desk.ask(tag, join, Asked::Join(None, room.clone(), MemberKey { worker, connection }));
     }
-    remove(desk, room, lease, kept.into_iter().map(|connection| member_text(lease, connection)).collect()).await?;
-    if presence.borrow_mut().forget_if_empty(worker, room) || presence.borrow().get(worker).is_none_or(|own| !own.rooms.contains_key(room)) {
+    remove(desk, room, lease, kept.into_iter().map(|connection| member_text(lease, connection)).collect())
+        .await?;
+    if presence.borrow_mut().forget_if_empty(worker, room)
+        || presence.borrow().get(worker).is_none_or(|own| !own.rooms.contains_key(room))
+    {
         desk.has_people(room, lease, false);
     }
     Ok(banned)
@@ -127,7 +132,11 @@ async fn remove(desk: &Desk, room: &RoomName, lease: Lease, members: Vec<String>
             let public = reply::text(public).unwrap_or_else(|_| "null".to_owned());
             let Ok(public) = RawValue::from_string(public) else { continue };
             let public: Arc<RawValue> = public.into();
-            desk.ask(room.as_str(), desk.leave(room, lease, member, &public), Asked::Leave(None, room.clone()));
+            desk.ask(
+                room.as_str(),
+                desk.leave(room, lease, member, &public),
+                Asked::Leave(None, room.clone()),
+            );
         }
     }
     Ok(())
@@ -169,7 +178,8 @@ async fn bury_in(desk: &Desk, lease: Lease, room: &RoomName) -> Result<(), Stopp
         let mut some = redis::cmd("SRANDMEMBER");
         some.arg(desk.keys.brought(room, lease)).arg(REMOVED_AT_ONCE);
         let members = reply::array(desk.answer(room.as_str(), some).await?)?;
-        let members: Vec<String> = members.into_iter().filter_map(|member| reply::text(member).ok()).collect();
+        let members: Vec<String> =
+            members.into_iter().filter_map(|member| reply::text(member).ok()).collect();
         if members.is_empty() {
             break;
         }

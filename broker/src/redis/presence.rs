@@ -112,7 +112,13 @@ impl Presence {
     }
 
     /// A shard's count of a room. Returns whether the room is new to the worker, and the worker's sum.
-    pub(crate) fn viewers(&mut self, worker: WorkerId, shard: u16, room: &RoomName, count: u32) -> (bool, u64) {
+    pub(crate) fn viewers(
+        &mut self,
+        worker: WorkerId,
+        shard: u16,
+        room: &RoomName,
+        count: u32,
+    ) -> (bool, u64) {
         let own = self.worker(worker);
         let new_room = !own.rooms.contains_key(room);
         let of = own.rooms.entry(room.clone()).or_default();

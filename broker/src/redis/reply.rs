@@ -73,7 +73,11 @@ pub(crate) fn text(value: Value) -> Result<String, Misread> {
 pub(crate) fn number(value: Value) -> Result<u64, Misread> {
     match value {
         Value::Int(number) => u64::try_from(number).map_err(|_| Misread("a number")),
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts and times, under 2^53")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "counts and times, under 2^53"
+        )]
         Value::Double(number) if number >= 0.0 => Ok(number as u64),
         other => text(other)?.parse().map_err(|_| Misread("a number")),
     }
@@ -128,7 +132,8 @@ fn entries(value: Value) -> Result<Vec<Entry>, Misread> {
 fn entry(value: Value) -> Result<Entry, Misread> {
     let mut values = array(value)?.into_iter();
     let number = text(next(&mut values)?)?;
-    let offset = number.strip_suffix("-0").and_then(|digits| digits.parse().ok()).ok_or(Misread("an offset"))?;
+    let offset =
+        number.strip_suffix("-0").and_then(|digits| digits.parse().ok()).ok_or(Misread("an offset"))?;
     let (mut found, mut payload) = (None, None);
     let mut fields = array(next(&mut values)?)?.into_iter();
     while let Some(field) = fields.next() {
@@ -207,7 +212,8 @@ pub(crate) fn stats(value: Value) -> Result<RoomStats, Misread> {
     let mut values = array(value)?.into_iter();
     let (viewers, members) = (number(next(&mut values)?)?, number(next(&mut values)?)?);
     let users = array(next(&mut values)?)?.into_iter();
-    let users = users.filter_map(|user| RawValue::from_string(text(user).ok()?).ok().map(Arc::from)).collect();
+    let users =
+        users.filter_map(|user| RawValue::from_string(text(user).ok()?).ok().map(Arc::from)).collect();
     Ok(RoomStats { viewers, members, users })
 }
 
@@ -288,7 +294,10 @@ mod tests {
         let whole = format!("M 00000000000000ff 7 {ID} {{\"a b\": \"c d\"}}");
         match on_topic(channel.clone(), whole.as_bytes()) {
             Ok(OnTopic::Message(one)) => {
-                assert_eq!((one.epoch, one.offset, one.id), (Epoch(255), Offset(7), MessageId::from_random(1)));
+                assert_eq!(
+                    (one.epoch, one.offset, one.id),
+                    (Epoch(255), Offset(7), MessageId::from_random(1))
+                );
                 assert_eq!(&*one.payload, br#"{"a b": "c d"}"#);
             }
             other => panic!("{other:?}"),

@@ -72,7 +72,9 @@ pub enum UrlError {
     )]
     Scheme,
     /// The sentinels' group is not named.
-    #[error("must name the sentinels' group behind the addresses: redis+sentinel://HOST:PORT,HOST:PORT/GROUP")]
+    #[error(
+        "must name the sentinels' group behind the addresses: redis+sentinel://HOST:PORT,HOST:PORT/GROUP"
+    )]
     NoGroup,
     /// An address of several that cannot be understood, or the only one.
     #[error("cannot be understood: {0}")]
@@ -112,18 +114,22 @@ impl Server {
             Ok(Endpoint { info: info.set_redis_settings(redis), ca_pem: ca_pem.clone() })
         };
         // user:password@ stands before the first address and goes for all.
-        let (login, rest) = rest.split_once('@').map_or((String::new(), rest), |(login, rest)| (format!("{login}@"), rest));
+        let (login, rest) =
+            rest.split_once('@').map_or((String::new(), rest), |(login, rest)| (format!("{login}@"), rest));
         let (tls, form) = match scheme.split_once('+') {
             Some(("redis", form)) => ("redis", form),
             Some(("rediss", form)) => ("rediss", form),
-            None if ["redis", "rediss"].contains(&scheme) => return endpoint(url.to_owned()).map(Server::Single),
+            None if ["redis", "rediss"].contains(&scheme) => {
+                return endpoint(url.to_owned()).map(Server::Single);
+            }
             _ => return Err(UrlError::Scheme),
         };
         match form {
             "unix" if tls == "redis" => endpoint(format!("redis+unix://{login}{rest}")).map(Server::Single),
             "sentinel" => {
                 let (hosts, group) = rest.split_once('/').ok_or(UrlError::NoGroup)?;
-                let (group, query) = group.split_once('?').map_or((group, ""), |(group, query)| (group, query));
+                let (group, query) =
+                    group.split_once('?').map_or((group, ""), |(group, query)| (group, query));
                 if group.is_empty() {
                     return Err(UrlError::NoGroup);
                 }

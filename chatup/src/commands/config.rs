@@ -29,5 +29,6 @@ pub(super) fn print(arguments: &ConfigArgs, environment: Environment) -> Result<
 fn effective(config: &Config) -> Result<String, CommandError> {
     let mut config = config.clone();
     config.auth.key = config.auth.key.redacted();
+    config.redis.password = config.redis.password.redacted();
     toml::to_string(&config).map_err(|error| CommandError::Input(error.to_string()))
 }

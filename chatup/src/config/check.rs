@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use chatup_broker::redis::settings::{Credentials, Server};
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
 use super::error::{Broken, ConfigError};
 use super::place::Place;
-use super::tables::{Auth, Config, Dispatcher, History, Secret, Worker};
+use super::tables::{Auth, Config, Dispatcher, History, Redis, Secret, Worker};
 use super::{Role, url};
 
 /// Most shards of one worker; no machine has as many cores.
@@ -23,6 +24,9 @@ pub const HISTORY_SIZE_MAX: u32 = 10_000;
 pub const HISTORY_EXPIRE_S_MAX: u64 = 10 * 365 * 24 * 60 * 60;
 /// Furthest that clocks may be apart, in seconds: as much longer lives every token.
 pub const LEEWAY_S_MAX: u64 = 300;
+
+/// Longest prefix of Redis keys, in bytes.
+pub const REDIS_PREFIX_BYTES_MAX: usize = 64;
 
 /// One rule: the key, its value as shown, whether it holds, and what it says.
 type Rule = (&'static str, String, bool, &'static str);
@@ -39,6 +43,7 @@ impl Config {
             .into_iter()
             .chain(self.dispatcher.rules(&self.worker, role))
             .chain(self.auth.rules(role))
+            .chain(self.redis.rules(role))
             .chain(self.history.rules())
             .chain([(
                 "log.filter",
@@ -157,6 +162,43 @@ impl Auth {
                 "set, and not the same as auth.audience: it tells an admin's token from a user's",
             ),
             ("auth.leeway_s", self.leeway_s.to_string(), self.leeway_s <= LEEWAY_S_MAX, "0 to 300"),
+        ]
+    }
+}
+
+impl Redis {
+    fn rules(&self, role: Role) -> Vec<Rule> {
+        let url = || quoted(&self.url);
+        let readable = self.url.is_empty() || Server::parse(&self.url, &Credentials::default()).is_ok();
+        let prefix = self.key_prefix.len() <= REDIS_PREFIX_BYTES_MAX
+            && self.key_prefix.chars().all(|c| c.is_ascii_graphic() && !"{}*?[]^\\".contains(c));
+        vec![
+            (
+                "redis.url",
+                if self.url.contains('@') { quoted(Secret::REDACTED) } else { url() },
+                !self.url.contains('@'),
+                "an address without user and password: these go into redis.username and redis.password",
+            ),
+            (
+                "redis.url",
+                url(),
+                readable,
+                "redis://HOST:PORT/DATABASE, rediss://…, redis+unix:///PATH, \
+                 redis+sentinel://HOST:PORT,HOST:PORT/GROUP or redis+cluster://HOST:PORT,HOST:PORT",
+            ),
+            (
+                "redis.url",
+                url(),
+                !self.url.is_empty() || !role.needs_redis(),
+                "set: a worker or dispatcher alone shares rooms with the others through Redis (chatup without a \
+                 command runs both in one process without it)",
+            ),
+            (
+                "redis.key_prefix",
+                quoted(&self.key_prefix),
+                prefix,
+                "up to 64 visible ASCII characters, none of {}*?[]^\\",
+            ),
         ]
     }
 }

@@ -20,6 +20,8 @@ const ANNOUNCED_PORT: &str = "CHATUP_ANNOUCEDPORT";
 const ANNOUNCE_TLS: &str = "CHATUP_ANNOUNCESSL";
 const PORT: &str = "CHATUP_PORT";
 const JWT_KEY: &str = "CHATUP_JWTKEY";
+const REDIS_HOST: &str = "CHATUP_REDISHOST";
+const REDIS_PORT: &str = "CHATUP_REDISPORT";
 const ANNOUNCE_URL_KEY: &str = "worker.announce_url";
 
 /// The original's names that each set one or more keys as they stand.
@@ -30,11 +32,10 @@ const ALIASES: [(&str, &[&str]); 4] = [
     ("CHATUP_MESSAGEHISTORYEXPIRE", &["history.expire_s"]),
 ];
 /// The original's names that need more than one look.
-const SPECIAL: [&str; 6] = [CONFIG, PORT, JWT_KEY, HOSTNAME, ANNOUNCED_PORT, ANNOUNCE_TLS];
+const SPECIAL: [&str; 8] =
+    [CONFIG, PORT, JWT_KEY, HOSTNAME, ANNOUNCED_PORT, ANNOUNCE_TLS, REDIS_HOST, REDIS_PORT];
 /// The original's names of what this version does not have.
-const NOT_HERE: [(&str, &str); 5] = [
-    ("CHATUP_REDISHOST", "a connection to Redis"),
-    ("CHATUP_REDISPORT", "a connection to Redis"),
+const NOT_HERE: [(&str, &str); 3] = [
     ("CHATUP_SSLKEY", "TLS of its own: put Nginx in front"),
     ("CHATUP_SSLCERT", "TLS of its own: put Nginx in front"),
     ("CHATUP_SENTRYDSN", "reports to Sentry"),
@@ -89,7 +90,22 @@ pub(crate) fn read(
             environment.entries.push(Entry { key, value, place: Place::Variable(name.clone()) });
         }
     }
+    environment.entries.extend(redis(&texts)?);
     Ok(environment)
+}
+
+/// The Redis of the original's two variables, either of which may be missing.
+fn redis(texts: &BTreeMap<String, String>) -> Result<Option<Entry>, ConfigError> {
+    let (host, port) = (texts.get(REDIS_HOST), texts.get(REDIS_PORT));
+    let Some(name) = host.map(|_| REDIS_HOST).or(port.map(|_| REDIS_PORT)) else { return Ok(None) };
+    let host = host.map_or("localhost", String::as_str);
+    let bracketed =
+        if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+    let port = port.map_or("6379", String::as_str);
+    match keys::parse("redis.url", &format!("redis://{bracketed}:{port}")) {
+        Ok(value) => Ok(Some(Entry { key: "redis.url", value, place: Place::Variable(name.to_owned()) })),
+        Err(broken) => Err(ConfigError::new(Place::Variable(name.to_owned()), broken)),
+    }
 }
 
 /// The name of a setting's own variable.
@@ -144,7 +160,7 @@ fn settings(name: &str, text: &str, role: Role) -> Result<Vec<(&'static str, Val
         )),
         (JWT_KEY, _) => {
             let inline = text.contains(['\n', '{']) || text.contains("-----BEGIN");
-            Ok(vec![parse(if inline { keys::SECRET_KEY } else { "auth.key_file" })?])
+            Ok(vec![parse(if inline { keys::TOKEN_KEY } else { "auth.key_file" })?])
         }
         (name, _) if SPECIAL.contains(&name) => Ok(Vec::new()),
         _ => Err(ConfigError::new(

@@ -50,7 +50,7 @@ fn parse(text: &str, path: &Path) -> Result<Vec<Entry>, ConfigError> {
         .into_iter()
         .map(|(name_span, value_span, name)| match (keys::find(&name), value_of(&values, &name)) {
             (Some(key), Some(value)) => {
-                let value = if key == "auth.key_file" { beside(path, value) } else { value };
+                let value = if keys::FILES.contains(&key) { beside(path, value) } else { value };
                 Ok(Entry { key, value, place: Place::in_file(path, text, value_span) })
             }
             _ => {

@@ -9,8 +9,12 @@ use toml::{Table, Value};
 use super::error::Broken;
 use super::tables::{Config, Secret};
 
-/// The one key whose value is never shown.
-pub(crate) const SECRET_KEY: &str = "auth.key";
+/// The key that tokens are verified with, which may be a secret.
+pub(crate) const TOKEN_KEY: &str = "auth.key";
+/// Keys whose values are never shown.
+const SECRETS: [&str; 2] = [TOKEN_KEY, "redis.password"];
+/// Keys that name files.
+pub(crate) const FILES: [&str; 2] = ["auth.key_file", "redis.ca_file"];
 /// Lists of numbers; all other lists are of texts. (An empty default does not tell.)
 const NUMBER_LISTS: [&str; 1] = ["worker.cores"];
 /// A wrong name is taken for another if at most this many letters differ.
@@ -129,7 +133,7 @@ pub(crate) fn accept(key: &'static str, value: &Value) -> Result<(), Broken> {
 /// As an error shows it: in one line, not too long, and nothing of a secret.
 pub(crate) fn shown(key: &str, value: &Value) -> String {
     match value {
-        _ if key == SECRET_KEY => Secret::REDACTED.to_owned(),
+        _ if SECRETS.contains(&key) => Secret::REDACTED.to_owned(),
         Value::Table(_) => "{…}".to_owned(),
         value => {
             let text = value.to_string().replace('\n', " ");

@@ -7,7 +7,7 @@ use std::path::Path;
 use chatup_core::token::{Algorithm, KeySet, Policy, Verifier};
 
 use super::error::{Broken, ConfigError};
-use super::keys::SECRET_KEY;
+use super::keys::TOKEN_KEY;
 use super::place::Place;
 use super::tables::{Auth, Config, Secret};
 
@@ -32,12 +32,7 @@ impl Config {
     pub fn verifier(&self, demo_public_pem: Option<&[u8]>) -> Result<Verifier, ConfigError> {
         let auth = &self.auth;
         let (key, shown, material, algorithms) = if !auth.key.is_empty() {
-            (
-                SECRET_KEY,
-                Secret::REDACTED.to_owned(),
-                auth.key.expose().as_bytes().to_vec(),
-                self.algorithms(),
-            )
+            (TOKEN_KEY, Secret::REDACTED.to_owned(), auth.key.expose().as_bytes().to_vec(), self.algorithms())
         } else if auth.has_key() {
             let shown = format!("{:?}", auth.key_file);
             let material = read_capped(&auth.key_file, KEY_FILE_BYTES_MAX).map_err(|error| {
@@ -47,7 +42,7 @@ impl Config {
         } else if let Some(pem) = demo_public_pem {
             ("auth.key_file", "demo key".to_owned(), pem.to_vec(), vec![Algorithm::EdDSA])
         } else {
-            return Err(broken(SECRET_KEY, "\"\"".to_owned(), "set, or auth.key_file"));
+            return Err(broken(TOKEN_KEY, "\"\"".to_owned(), "set, or auth.key_file"));
         };
         let keys = KeySet::parse(&material, &algorithms)
             .map_err(|error| broken(key, shown.clone(), format!("a key for auth.algorithms: {error}")))?;

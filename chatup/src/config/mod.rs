@@ -25,7 +25,7 @@ pub use environment::variable;
 pub use error::{ConfigError, Problem};
 pub use layer::Places;
 pub use place::Place;
-pub use tables::{Config, Io, Secret, SlowSubscriber, StatsFrom, TokenAlgorithm};
+pub use tables::{Config, Io, Redis, Secret, SlowSubscriber, StatsFrom, TokenAlgorithm};
 
 pub(crate) use material::read_capped;
 
@@ -59,6 +59,14 @@ impl Role {
     /// Whether a key must be configured: demo keys are of use only to a cluster of one process.
     #[must_use]
     pub fn needs_key(self) -> bool {
+        matches!(self, Role::Worker | Role::Dispatcher)
+    }
+}
+
+impl Role {
+    /// Whether it is one process of several, which share everything through Redis.
+    #[must_use]
+    pub fn needs_redis(self) -> bool {
         matches!(self, Role::Worker | Role::Dispatcher)
     }
 }

@@ -19,6 +19,8 @@ pub struct Config {
     pub dispatcher: Dispatcher,
     /// Whose tokens are believed, and on what terms.
     pub auth: Auth,
+    /// The Redis through which workers and dispatchers share rooms, history, bans and members.
+    pub redis: Redis,
     /// The last messages of a room, as served by /messages and in the answer to /join.
     pub history: History,
     /// What anyone may take of memory and time. Bytes, milliseconds and counts, as the names say.
@@ -207,6 +209,36 @@ impl From<TokenAlgorithm> for Algorithm {
             TokenAlgorithm::Rs256 => Algorithm::RS256,
             TokenAlgorithm::Es256 => Algorithm::ES256,
             TokenAlgorithm::EdDsa => Algorithm::EdDSA,
+        }
+    }
+}
+
+/// The `[redis]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Redis {
+    /// Where it is: redis://host:port/database, rediss:// for TLS, redis+unix:///path/to/socket,
+    /// redis+sentinel://host:port,host:port/group or redis+cluster://host:port,host:port (with TLS:
+    /// rediss+sentinel, rediss+cluster). Empty: none; then worker and dispatcher run only as one.
+    pub url: String,
+    /// The user of its access list. Empty: the default user.
+    pub username: String,
+    /// The password. Empty: none.
+    pub password: Secret,
+    /// Certificates (PEM) that the server's certificate must lead to. Empty: the system's.
+    pub ca_file: PathBuf,
+    /// Stands before every key, so that several systems can share one Redis.
+    pub key_prefix: String,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Redis {
+            url: String::new(),
+            username: String::new(),
+            password: Secret::default(),
+            ca_file: PathBuf::new(),
+            key_prefix: "chatup:".to_owned(),
         }
     }
 }

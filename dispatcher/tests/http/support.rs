@@ -78,7 +78,7 @@ pub(crate) fn house() -> House {
 }
 
 pub(crate) fn house_of(settings: Settings, verifier: Verifier) -> House {
-    let store = StoreSettings { messages_max: 1_000, expire_ms: 1_000_000 };
+    let store = StoreSettings { messages_max: 1_000, expire_ms: 1_000_000, announced_members_max: 100 };
     let (handle, broker) = memory::start(store).unwrap();
     let router = Dispatcher::new(settings, &handle, verifier.into()).unwrap().router();
     let (sender, answers) = mpsc::channel();

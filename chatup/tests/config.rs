@@ -125,6 +125,7 @@ fn every_setting_has_a_variable_and_a_flag() {
 fn variables_set_what_they_say() {
     use Role::{AllInOne, Dispatcher, Tool, Worker};
     const KEY: (&str, &str) = ("CHATUP_AUTH_KEY", "k");
+    const REDIS: (&str, &str) = ("CHATUP_REDIS_URL", "rediss://a");
     type Case = (Role, &'static [(&'static str, &'static str)], &'static str, &'static str);
     let rows: &[Case] = &[
         (AllInOne, &[("CHATUP_WORKER_PORT", "0")], "worker.port", "0"),
@@ -140,9 +141,9 @@ fn variables_set_what_they_say() {
             "log.filter",
             "\"info,chatup_worker=debug\"",
         ),
-        (Worker, &[KEY, ("CHATUP_PORT", "81")], "worker.port", "81"),
-        (Dispatcher, &[KEY, ("CHATUP_PORT", "81")], "dispatcher.port", "81"),
-        (Dispatcher, &[KEY, ("CHATUP_PORT", "81")], "worker.port", "42633"),
+        (Worker, &[KEY, REDIS, ("CHATUP_PORT", "81")], "worker.port", "81"),
+        (Dispatcher, &[KEY, REDIS, ("CHATUP_PORT", "81")], "dispatcher.port", "81"),
+        (Dispatcher, &[KEY, REDIS, ("CHATUP_PORT", "81")], "worker.port", "42633"),
         (Tool, &[("CHATUP_PORT", "81")], "worker.port", "42633"),
         (
             AllInOne,
@@ -157,6 +158,14 @@ fn variables_set_what_they_say() {
         (AllInOne, &[("CHATUP_JWTKEY", "/keys/a.pem")], "auth.key_file", "\"/keys/a.pem\""),
         (AllInOne, &[("CHATUP_JWTKEY", "{\"keys\":[]}")], "auth.key", "'{\"keys\":[]}'"),
         (AllInOne, &[("CHATUP_JWTKEY", "-----BEGIN X")], "auth.key", "\"-----BEGIN X\""),
+        (Worker, &[KEY, ("CHATUP_REDISHOST", "a")], "redis.url", "\"redis://a:6379\""),
+        (AllInOne, &[("CHATUP_REDISPORT", "7000")], "redis.url", "\"redis://localhost:7000\""),
+        (
+            AllInOne,
+            &[("CHATUP_REDISHOST", "::1"), ("CHATUP_REDISPORT", "7000")],
+            "redis.url",
+            "\"redis://[::1]:7000\"",
+        ),
         (AllInOne, &[("CHATUP_HOSTNAME", "a.org")], "worker.announce_url", "\"http://a.org:42633\""),
         (
             AllInOne,
@@ -205,8 +214,24 @@ fn a_wrong_variable_is_named_with_what_was_probably_meant() {
             "CHATUP_NOTHING_LIKE_ANY_OTHER: there is no such variable",
         ),
         (
-            &[("CHATUP_REDISHOST", "a")],
-            "CHATUP_REDISHOST: this version does not have a connection to Redis; unset the variable",
+            &[("CHATUP_SENTRYDSN", "a")],
+            "CHATUP_SENTRYDSN: this version does not have reports to Sentry; unset the variable",
+        ),
+        (
+            &[("CHATUP_REDISHOST", "a"), ("CHATUP_REDIS_URL", "redis://b")],
+            "CHATUP_REDISHOST: redis.url is set here and by CHATUP_REDIS_URL; keep one",
+        ),
+        (
+            &[("CHATUP_REDIS_URL", "redis://:geheim@b")],
+            "CHATUP_REDIS_URL: redis.url = \"(redacted)\": must be an address without user and password: these go into redis.username and redis.password",
+        ),
+        (
+            &[("CHATUP_REDIS_URL", "http://b")],
+            "CHATUP_REDIS_URL: redis.url = \"http://b\": must be redis://HOST:PORT/DATABASE, rediss://…, redis+unix:///PATH, redis+sentinel://HOST:PORT,HOST:PORT/GROUP or redis+cluster://HOST:PORT,HOST:PORT",
+        ),
+        (
+            &[("CHATUP_REDIS_KEY_PREFIX", "{a}")],
+            "CHATUP_REDIS_KEY_PREFIX: redis.key_prefix = \"{a}\": must be up to 64 visible ASCII characters, none of {}*?[]^\\",
         ),
         (
             &[("CHATUP_PORT", "1")],
@@ -368,17 +393,26 @@ fn a_value_that_breaks_a_rule_is_named_with_the_rule() {
         "settings: auth.key = \"\": must be set, or auth.key_file: only worker and dispatcher as one make keys \
          for trying out",
     );
+    refused(
+        &Row { role: Role::Worker, set: &[("auth.key", "x")], ..NOTHING },
+        "settings: redis.url = \"\": must be set: a worker or dispatcher alone shares rooms with the others through \
+         Redis (chatup without a command runs both in one process without it)",
+    );
     // Nothing of the worker's is asked of a dispatcher.
-    let row =
-        Row { role: Role::Dispatcher, set: &[("worker.listen", "0.0.0.0"), ("auth.key", "x")], ..NOTHING };
+    let row = Row {
+        role: Role::Dispatcher,
+        set: &[("worker.listen", "0.0.0.0"), ("auth.key", "x"), ("redis.url", "redis://a")],
+        ..NOTHING
+    };
     check(&row, "worker.listen", "\"0.0.0.0\"");
 }
 
 #[test]
 fn a_key_that_is_set_is_never_shown() {
     let secret = "correct-horse-battery-staple-correct-horse";
-    let environment = [(OsString::from("CHATUP_AUTH_KEY"), OsString::from(secret))];
-    let loaded = Loaded::load(Role::Worker, &Flags::default(), environment).unwrap();
+    let environment =
+        ["CHATUP_AUTH_KEY", "CHATUP_REDIS_PASSWORD"].map(|name| (name.into(), OsString::from(secret)));
+    let loaded = Loaded::load(Role::AllInOne, &Flags::default(), environment).unwrap();
     assert!(!format!("{loaded:?}").contains("horse"));
     let Err(error) = loaded.config.verifier(None) else { panic!("a secret passed for RS256") };
     let error = loaded.places.locate(error).to_string();

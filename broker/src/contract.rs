@@ -74,6 +74,7 @@ pub struct BrokerHandle {
     queue: Sender<Command>,
     next: Arc<AtomicU32>,
     driver: Option<Arc<dyn Drive>>,
+    shared: bool,
 }
 
 /// The broker has ended.
@@ -86,13 +87,26 @@ impl BrokerHandle {
     #[must_use]
     pub fn new() -> (BrokerHandle, Receiver<Command>) {
         let (queue, commands) = bounded(BROKER_QUEUE_MAX);
-        (BrokerHandle { queue, next: Arc::new(AtomicU32::new(0)), driver: None }, commands)
+        (BrokerHandle { queue, next: Arc::new(AtomicU32::new(0)), driver: None, shared: false }, commands)
     }
 
     /// The same, for a broker that works on the threads of its clients.
     #[must_use]
     pub fn driven_by(self, driver: Arc<dyn Drive>) -> BrokerHandle {
         BrokerHandle { driver: Some(driver), ..self }
+    }
+
+    /// The same, for a broker through which other processes publish, too.
+    #[must_use]
+    pub fn shared(self) -> BrokerHandle {
+        BrokerHandle { shared: true, ..self }
+    }
+
+    /// Whether other processes publish through this broker, so that it may know more of a channel than
+    /// all its clients in this one.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// Becomes a client.

@@ -72,6 +72,7 @@ impl Rig {
             slow_subscribers: SlowSubscriberPolicy::Tell,
             flush_interval_ms: 0,
             deflate: false,
+            shared_store: false,
         });
         let mut rig = Rig { shard, world: World::default(), now_ms: 0, input: Vec::new() };
         rig.set_time(0);

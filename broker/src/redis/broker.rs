@@ -49,7 +49,7 @@ pub fn start(settings: RedisSettings) -> io::Result<(BrokerHandle, JoinHandle<()
         });
     };
     let thread = std::thread::Builder::new().name("redis".into()).spawn(run)?;
-    Ok((handle.driven_by(bell), thread))
+    Ok((handle.driven_by(bell).shared(), thread))
 }
 
 /// Wakes the thread.

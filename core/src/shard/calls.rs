@@ -331,7 +331,7 @@ impl Shard {
     pub fn broker_event(&mut self, event: Event, outside: &mut impl Outside) {
         match event {
             Event::Published(publication) => self.published(&publication, outside),
-            Event::Renewed(tail) => self.opened(&tail, outside),
+            Event::Renewed(tail) => self.renewed(&tail, outside),
             Event::Banned { room, name, ttl } => self.banned(&room, &name, ttl, outside),
             Event::Answer(_, Answer::Opened(tail)) => self.opened(&tail, outside),
             Event::Answer(ticket, answer) => self.broker_answer(ticket, answer, outside),

@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use crate::exchange::{ChannelTail, Operation};
 use crate::message::Publication;
 use crate::names::{ChannelName, RoomName};
 use crate::position::{Epoch, MessageId, Offset, Position};
@@ -15,11 +14,10 @@ use crate::protocol::{self, BroadcastFrame, Notice};
 use crate::refusal::{Refusal, Refused};
 use crate::room_log::{FrameRun, RoomLog};
 
-use super::calls::open_ticket;
 use super::deflated::DeflatedLog;
 use super::fanout::Pass;
 use super::slab::Key;
-use super::syncing::{SyncNumber, Syncing};
+use super::syncing::{StoreSyncs, SyncNumber, Syncing};
 use super::{Outside, Shard};
 
 /// Between shards.
@@ -70,8 +68,10 @@ pub(super) struct Channel {
     /// How many waiting `subscribe`s name it, open or not: they hold it by its place.
     pub(super) holds: u32,
     /// The broker, or its owner, has been asked for it and has not answered: once is enough.
-    fetching: bool,
+    pub(super) fetching: bool,
     pub(super) sync: Syncing,
+    /// Who waits here, at the owner, for what the broker says of it.
+    pub(super) store_syncs: Option<Box<StoreSyncs>>,
     pub(super) attached: Vec<AttachedShard>,
     pub(super) dirty: bool,
     pub(super) pass: Pass,
@@ -110,6 +110,7 @@ impl Shard {
             holds: 0,
             fetching: false,
             sync: Syncing::default(),
+            store_syncs: None,
             attached: Vec::new(),
             dirty: false,
             pass: Pass::default(),
@@ -123,24 +124,6 @@ impl Shard {
         self.channel_index.insert(name.clone(), index);
         self.fetch_channel(name, outside);
         index
-    }
-
-    /// Asks for the channel's log as it is now: the broker, or the shard that owns it.
-    pub(super) fn fetch_channel(&mut self, name: &ChannelName, outside: &mut impl Outside) {
-        let place = self.channel_index.get(name).and_then(|index| self.channels.key_at(*index));
-        let Some((place, channel)) = place.and_then(|key| Some((key, self.channels.get_mut(key)?))) else {
-            return;
-        };
-        // Whoever has asked already is answered soon.
-        if std::mem::replace(&mut channel.fetching, true) {
-            return;
-        }
-        let owner = name.owner(self.shards);
-        if owner == self.shard {
-            self.ask_broker(open_ticket(place), Operation::Open(name.clone()), outside);
-        } else {
-            self.tell_shard(owner, ShardMessage::Attach(name.clone(), self.shard), outside);
-        }
     }
 
     /// Something from another shard.
@@ -173,6 +156,7 @@ impl Shard {
                 let channel = index.and_then(|index| self.channels.at_mut(index));
                 let attached = channel.and_then(|c| c.attached.iter_mut().find(|one| one.shard == shard));
                 match (index, attached) {
+                    (Some(_), Some(_)) if self.shared_store => self.ask_store(&name, shard, number, outside),
                     (Some(index), Some(attached)) => {
                         attached.wants_sync = Some(number);
                         self.mark_dirty(index);
@@ -204,19 +188,6 @@ impl Shard {
         }
     }
 
-    /// The broker has opened a channel that this shard owns.
-    pub(super) fn opened(&mut self, tail: &ChannelTail, outside: &mut impl Outside) {
-        let Some(index) = self.channel_index.get(&tail.channel).copied() else { return };
-        if let Some(channel) = self.channels.at_mut(index) {
-            channel.fetching = false;
-        }
-        let mut log = RoomLog::new(tail.before, self.log_limits);
-        for publication in &tail.messages {
-            append(&mut log, publication);
-        }
-        self.replace_log(index, log, outside);
-    }
-
     /// A message of a channel that this shard owns.
     pub(super) fn published(&mut self, publication: &Publication, outside: &mut impl Outside) {
         let Some(index) = self.channel_index.get(&publication.channel).copied() else { return };
@@ -237,7 +208,7 @@ impl Shard {
     }
 
     /// Puts a log into its channel; tells subscribers of another epoch, lets waiters in.
-    fn replace_log(&mut self, index: u32, log: RoomLog, outside: &mut impl Outside) {
+    pub(super) fn replace_log(&mut self, index: u32, log: RoomLog, outside: &mut impl Outside) {
         let Some(channel) = self.channels.at_mut(index) else { return };
         let (epoch, head) = (log.head().epoch, log.head());
         let lost = channel.log.as_ref().is_some_and(|old| old.head().epoch != epoch);
@@ -283,43 +254,6 @@ impl Shard {
         self.control_added(key, outside);
     }
 
-    /// The broker could not open the channel at this place.
-    pub(super) fn open_refused(&mut self, place: Key, refused: Refused, outside: &mut impl Outside) {
-        if let Some(channel) = self.channels.get(place) {
-            let name = channel.name.clone();
-            self.open_failed(&name, refused, outside);
-        }
-    }
-
-    /// The broker could not open a channel: whoever waits for it is told, here and elsewhere.
-    pub(super) fn open_failed(&mut self, name: &ChannelName, refused: Refused, outside: &mut impl Outside) {
-        let Some(index) = self.channel_index.get(name).copied() else { return };
-        let Some(channel) = self.channels.at_mut(index) else { return };
-        channel.fetching = false;
-        if channel.log.is_some() {
-            // It was to catch up, and still has to, whether or not there is another message.
-            self.refetch.push(name.clone());
-            channel.sync.unanswered();
-            // Who waits for that has seen more than is here, and may ask again.
-            for key in std::mem::take(&mut channel.waiters) {
-                self.subscribe_failed(key, index, refused, outside);
-            }
-            self.linger_if_unused(index);
-            return;
-        }
-        let waiters = std::mem::take(&mut channel.waiters);
-        let attached = std::mem::take(&mut channel.attached);
-        for AttachedShard { shard, .. } in attached {
-            self.tell_shard(shard, ShardMessage::OpenFailed(name.clone(), refused), outside);
-        }
-        for key in waiters {
-            self.subscribe_failed(key, index, refused, outside);
-        }
-        if let Some(key) = self.channels.key_at(index) {
-            self.drop_channel(key);
-        }
-    }
-
     pub(super) fn add_subscriber(&mut self, key: Key, channel: u32) -> Option<u32> {
         let entry = self.channels.at_mut(channel)?;
         let slot = u32::try_from(entry.subscribers.len()).ok()?;
@@ -357,16 +291,6 @@ impl Shard {
         self.linger_if_unused(channel);
     }
 
-    /// Asks again for what the broker could not give when messages were missing.
-    pub(super) fn catch_up(&mut self, outside: &mut impl Outside) {
-        for name in std::mem::take(&mut self.refetch) {
-            // Unless it has been closed since.
-            if self.channel_index.contains_key(&name) {
-                self.fetch_channel(&name, outside);
-            }
-        }
-    }
-
     /// How many channels are open here, and how many of them are owned here.
     #[must_use]
     pub fn channel_counts(&self) -> (usize, usize) {
@@ -374,7 +298,7 @@ impl Shard {
     }
 }
 
-fn append(log: &mut RoomLog, publication: &Publication) {
+pub(super) fn append(log: &mut RoomLog, publication: &Publication) {
     let frame = BroadcastFrame::new(publication);
     log.append(publication.id, frame.len(), |out| frame.write(out));
 }

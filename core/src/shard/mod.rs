@@ -13,6 +13,7 @@ mod deflated;
 mod fanout;
 mod lifecycle;
 mod memory;
+mod opening;
 mod sending;
 mod slab;
 mod subscribing;
@@ -108,6 +109,8 @@ pub struct ShardConfig {
     pub flush_interval_ms: u64,
     /// Whether messages are compressed for clients that ask for it.
     pub deflate: bool,
+    /// Whether other processes publish through the same broker: then it may know more than this one.
+    pub shared_store: bool,
 }
 
 /// What a shard has done since its start, and how much it carries.
@@ -178,8 +181,9 @@ pub struct Shard {
     crowded: usize,
     /// Connections of which the caller must let go.
     dead: Vec<Key>,
-    /// The last question to another shard of how far a channel is.
+    /// The last question of how far a channel is.
     last_sync: SyncNumber,
+    shared_store: bool,
     /// Channels that nobody uses, and when they are closed.
     lingering: VecDeque<(u64, Key)>,
     /// Channels that lack messages which the broker could not give.
@@ -243,6 +247,7 @@ impl Shard {
             crowded: 0,
             dead: Vec::new(),
             last_sync: SyncNumber::default(),
+            shared_store: config.shared_store,
             lingering: VecDeque::new(),
             refetch: Vec::new(),
             changed_counts: Vec::new(),

@@ -1,5 +1,6 @@
 //! How a copy of a channel catches up with its owner before somebody is told where the channel is
-//! who has seen more of it than the copy has: on another shard, or on this one before a pause.
+//! who has seen more of it than the copy has: on another shard, or on this one before a pause. Where
+//! other processes publish too, the owner catches up with the broker first.
 
 use crate::names::ChannelName;
 
@@ -34,6 +35,22 @@ impl Syncing {
     }
 }
 
+/// Questions, of this shard and others, that only the broker can answer.
+#[derive(Debug, Default)]
+pub(super) struct StoreSyncs {
+    /// Asked before the question to the broker that is on its way.
+    now: Vec<(u16, SyncNumber)>,
+    /// Asked since.
+    next: Vec<(u16, SyncNumber)>,
+}
+
+impl StoreSyncs {
+    /// Who asked.
+    pub(super) fn of_shards(&self) -> Vec<u16> {
+        self.now.iter().chain(&self.next).map(|(shard, _)| *shard).collect()
+    }
+}
+
 impl Shard {
     /// Has the copies catch up of which a client has seen more than is here: else it would be told
     /// that it cannot recover, and be sent messages again. Returns whether it has to wait.
@@ -50,10 +67,10 @@ impl Shard {
             let Some(channel) = self.channels.at_mut(item.channel) else { continue };
             let Some((position, log)) = item.position.zip(channel.log.as_ref()) else { continue };
             let number = *item.answer.get_or_insert(self.last_sync.next());
-            if number > channel.sync.answered
-                && log.is_behind(position)
-                && channel.name.owner(self.shards) != self.shard
-            {
+            // Another count may have begun where others can publish.
+            let unsure = log.is_behind(position) || (self.shared_store && position.epoch != log.head().epoch);
+            let elsewhere = self.shared_store || channel.name.owner(self.shards) != self.shard;
+            if number > channel.sync.answered && unsure && elsewhere {
                 channel.waiters.push(key);
                 pending.missing += 1;
                 self.ask_owner(item.channel, outside);
@@ -75,8 +92,56 @@ impl Shard {
         if self.refetch.contains(&name) {
             self.fetch_channel(&name, outside);
         }
-        let question = ShardMessage::Sync(name.clone(), self.shard, self.last_sync);
-        self.tell_shard(name.owner(self.shards), question, outside);
+        let (owner, number) = (name.owner(self.shards), self.last_sync);
+        if owner == self.shard {
+            self.ask_store(&name, owner, number, outside);
+        } else {
+            self.tell_shard(owner, ShardMessage::Sync(name, self.shard, number), outside);
+        }
+    }
+
+    /// At the owner, where others publish too: what the broker says from now on answers the question.
+    pub(super) fn ask_store(
+        &mut self,
+        name: &ChannelName,
+        shard: u16,
+        number: SyncNumber,
+        outside: &mut impl Outside,
+    ) {
+        let index = self.channel_index.get(name).copied();
+        let Some(channel) = index.and_then(|index| self.channels.at_mut(index)) else { return };
+        let syncs = channel.store_syncs.get_or_insert_default();
+        // What is on its way may be older than what was seen.
+        let queue = if channel.fetching { &mut syncs.next } else { &mut syncs.now };
+        queue.push((shard, number));
+        self.fetch_channel(name, outside);
+    }
+
+    /// The broker has said where a channel is.
+    pub(super) fn store_answered(&mut self, index: u32, outside: &mut impl Outside) {
+        let Some(channel) = self.channels.at_mut(index) else { return };
+        let Some(mut syncs) = channel.store_syncs.take() else { return };
+        let name = channel.name.clone();
+        let now = std::mem::replace(&mut syncs.now, std::mem::take(&mut syncs.next));
+        if !syncs.now.is_empty() {
+            channel.store_syncs = Some(syncs);
+            self.fetch_channel(&name, outside);
+        }
+        for (shard, number) in now {
+            if shard == self.shard {
+                self.synced(&name, number, outside);
+                continue;
+            }
+            let channel = self.channels.at_mut(index);
+            let attached = channel.and_then(|c| c.attached.iter_mut().find(|one| one.shard == shard));
+            match attached {
+                Some(attached) => {
+                    attached.wants_sync = Some(number);
+                    self.mark_dirty(index);
+                }
+                None => self.tell_shard(shard, ShardMessage::Synced(name.clone(), number), outside),
+            }
+        }
     }
 
     /// The owner has answered.

@@ -101,6 +101,7 @@ impl Rig {
             slow_subscribers: slow,
             flush_interval_ms,
             deflate: true,
+            shared_store: false,
         };
         let (shard, world) = (Shard::new(config), World::default());
         let mut rig = Rig { shard, world, wires: BTreeMap::new(), now_ms: 0 };

@@ -15,6 +15,7 @@ pub(crate) struct Settings {
     pub(crate) slow_subscribers: SlowSubscriberPolicy,
     pub(crate) flush_interval_ms: u64,
     pub(crate) deflate: bool,
+    pub(crate) shared_store: bool,
     /// Messages that the broker keeps of a channel.
     pub(crate) kept_max: usize,
     pub(crate) broker_queue_max: usize,
@@ -61,6 +62,7 @@ impl Settings {
             slow_subscribers: random.pick(&[SlowSubscriberPolicy::Tell, SlowSubscriberPolicy::Close]),
             flush_interval_ms: random.pick(&[0, 0, 50, 1_000]),
             deflate: random.percent(50),
+            shared_store: random.percent(50),
             kept_max: if roomy { usize::MAX } else { random.pick(&[2, 10, 100]) },
             broker_queue_max: random.pick(&[1, 6, 1_000]),
             shard_queue_max: random.pick(&[1, 4, 1_000]),

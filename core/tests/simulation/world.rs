@@ -51,6 +51,7 @@ impl World {
                 slow_subscribers: settings.slow_subscribers,
                 flush_interval_ms: settings.flush_interval_ms,
                 deflate: settings.deflate,
+                shared_store: settings.shared_store,
             })
         };
         let people = (0..settings.people)

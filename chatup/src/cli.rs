@@ -57,6 +57,9 @@ pub enum Command {
         /// Settings of workers.
         #[command(flatten)]
         worker: WorkerFlags,
+        /// With which keys.
+        #[command(flatten)]
+        demo: DemoFlags,
     },
     /// Run a dispatcher alone: it hands each client a worker
     Dispatcher {
@@ -69,11 +72,50 @@ pub enum Command {
         /// Settings of dispatchers.
         #[command(flatten)]
         dispatcher: DispatcherFlags,
+        /// With which keys.
+        #[command(flatten)]
+        demo: DemoFlags,
     },
+    /// Run a Redis, workers and dispatchers here, for trying out a cluster and its faults
+    Cluster(ClusterArgs),
     /// Make a token: for a user, or to post and ban
     Token(TokenArgs),
     /// Show the settings with their meaning, or check a settings file
     Config(ConfigArgs),
+}
+
+/// Whether to use the keys for trying out.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DemoFlags {
+    /// Use the keys for trying out, as all in one does; a dispatcher hands out tokens to its page
+    #[arg(long)]
+    pub demo: bool,
+    /// Directory of these keys [default: $XDG_STATE_HOME/chatup or ~/.local/state/chatup]
+    #[arg(long, value_name = "DIR", requires = "demo")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// `chatup cluster`.
+#[derive(Debug, Args)]
+pub struct ClusterArgs {
+    /// Workers
+    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub workers: u16,
+    /// Dispatchers
+    #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub dispatchers: u16,
+    /// Port of the first dispatcher, the others' follow; 0 for any free ones
+    #[arg(long, value_name = "PORT", default_value_t = 8000)]
+    pub dispatcher_port: u16,
+    /// A Redis that runs already; else one is started, with its data in the state directory
+    #[arg(long, value_name = "URL")]
+    pub redis_url: Option<String>,
+    /// Directory of the keys for trying out [default: $XDG_STATE_HOME/chatup or ~/.local/state/chatup]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Any setting, for all of them, such as --set history.size=500. Repeatable
+    #[arg(long, value_name = "TABLE.KEY=VALUE", value_parser = key_and_value)]
+    pub set: Vec<(String, String)>,
 }
 
 /// All flags of the all-in-one.

@@ -94,11 +94,15 @@ pub fn worker(config: &Config, verifier: &Arc<Verifier>) -> Result<(), RunError>
 ///
 /// # Errors
 /// Why it could not start, or what ended it.
-pub fn dispatcher(config: &Config, verifier: &Arc<Verifier>) -> Result<(), RunError> {
+pub fn dispatcher(
+    config: &Config,
+    verifier: &Arc<Verifier>,
+    demo_tokens: Option<DemoTokens>,
+) -> Result<(), RunError> {
     in_order(config, |broker| async move {
         let (_keep, failures) = mpsc::unbounded_channel();
         let (listener, url) = listen(config).await?;
-        let router = dispatcher_router(config, verifier, None, &broker, &listener, &[&url])?;
+        let router = dispatcher_router(config, verifier, demo_tokens, &broker, &listener, &[&url])?;
         println!("ChatUp dispatcher: {url}/");
         serve(listener, router, failures, || {}).await
     })

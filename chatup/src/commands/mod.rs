@@ -1,6 +1,7 @@
 //! What the program does for each command line: gets the settings, then starts something, makes a
 //! token, or shows settings. The environment is an argument.
 
+mod cluster;
 mod config;
 mod start;
 mod token;
@@ -35,6 +36,9 @@ pub enum CommandError {
     /// A token.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// `chatup cluster`.
+    #[error("{0}")]
+    Cluster(String),
     /// A file or flag of `chatup token`.
     #[error("{0}")]
     Input(String),
@@ -67,18 +71,19 @@ impl CommandError {
 pub fn execute(cli: Cli, environment: Environment) -> Result<(), CommandError> {
     match cli.command {
         None => start::all_in_one(&cli.start, &environment),
-        Some(Command::Worker { source, serve, worker }) => {
+        Some(Command::Worker { source, serve, worker, demo }) => {
             let mut flags = source.flags();
             serve.add_to(&mut flags, Role::Worker);
             worker.add_to(&mut flags);
-            start::alone(Role::Worker, &flags, environment)
+            start::alone(Role::Worker, flags, &demo, &environment)
         }
-        Some(Command::Dispatcher { source, serve, dispatcher }) => {
+        Some(Command::Dispatcher { source, serve, dispatcher, demo }) => {
             let mut flags = source.flags();
             serve.add_to(&mut flags, Role::Dispatcher);
             dispatcher.add_to(&mut flags);
-            start::alone(Role::Dispatcher, &flags, environment)
+            start::alone(Role::Dispatcher, flags, &demo, &environment)
         }
+        Some(Command::Cluster(arguments)) => cluster::run(&arguments, &environment),
         Some(Command::Token(arguments)) => token::print(&arguments, &environment),
         Some(Command::Config(arguments)) => config::print(&arguments, environment),
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chatup_core::token::Signer;
 
 use super::{CommandError, Environment, demo_keys, now, verifier};
-use crate::cli::StartFlags;
-use crate::config::{Flags, Loaded, Role};
+use crate::cli::{DemoFlags, StartFlags};
+use crate::config::{FlagSetting, Flags, Loaded, Role};
 use crate::printed::{DEMO_NAME, DEMO_TOKEN_LIFETIME_S, Printed};
 use crate::token::{TokenError, UserToken};
 use crate::{logging, run};
@@ -43,14 +43,31 @@ fn demo_tokens(signer: Signer, audience: String) -> run::DemoTokens {
     Arc::new(move |name| demo_token(&signer, name, &audience).ok())
 }
 
-/// One of the two, with the key that the settings name.
-pub(super) fn alone(role: Role, flags: &Flags, environment: Environment) -> Result<(), CommandError> {
-    let loaded = Loaded::load(role, flags, environment)?;
+/// One of the two, with the key that the settings name, or that for trying out.
+pub(super) fn alone(
+    role: Role,
+    mut flags: Flags,
+    demo: &DemoFlags,
+    environment: &Environment,
+) -> Result<(), CommandError> {
+    let keys = match demo.demo {
+        true => Some(demo_keys(demo.state_dir.as_deref(), environment)?),
+        false => None,
+    };
+    if let Some(keys) = &keys {
+        let public = String::from_utf8_lossy(&keys.public_pem).into_owned();
+        for (key, value) in [("auth.key", public), ("auth.algorithms", "EdDSA".to_owned())] {
+            flags.settings.push(FlagSetting { flag: "--demo", key: key.to_owned(), value });
+        }
+    }
+    let loaded = Loaded::load(role, &flags, environment.iter().cloned())?;
     logging::start(&loaded.config.log.filter)?;
     let verifier = verifier(&loaded, None)?;
-    match role {
-        Role::Dispatcher => run::dispatcher(&loaded.config, &verifier)?,
-        _ => run::worker(&loaded.config, &verifier)?,
+    if role == Role::Worker {
+        return Ok(run::worker(&loaded.config, &verifier)?);
     }
-    Ok(())
+    let signer = keys.map(|keys| Signer::from_private_pem(&keys.private_pem)).transpose();
+    let signer = signer.map_err(TokenError::from)?;
+    let tokens = signer.map(|signer| demo_tokens(signer, loaded.config.auth.audience.clone()));
+    Ok(run::dispatcher(&loaded.config, &verifier, tokens)?)
 }

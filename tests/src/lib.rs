@@ -3,10 +3,12 @@
 
 pub mod client;
 pub mod http;
+pub mod node;
 pub mod redis;
 pub mod server;
 
 pub use client::Client;
+pub use node::Node;
 pub use redis::Redis;
 pub use server::Server;
 

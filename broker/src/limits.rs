@@ -58,3 +58,6 @@ pub const REMOVED_AT_ONCE: usize = 200;
 pub const UNDERTAKER_MS: u64 = 10_000;
 /// Longest time for which a claimed id is remembered, in milliseconds (a hundred years).
 pub const CLAIM_MS_MAX: u64 = 100 * 365 * 24 * 60 * 60 * 1_000;
+/// How often a cluster is asked which server has which slots, in milliseconds; ten times as often while
+/// that is in doubt.
+pub const SLOTS_REFRESH_MS: u64 = 10_000;

@@ -381,6 +381,7 @@ impl Store {
     fn stats(&self, room: &RoomName, skip: usize, limit: usize) -> RoomStats {
         RoomStats {
             viewers: self.viewers.of(room),
+            serving: self.viewers.by_worker(room),
             members: self.members.count(room) as u64,
             users: self.members.some(room, skip, limit),
         }

@@ -1,6 +1,6 @@
 //! How many watch each room, added up over the shards of all workers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chatup_core::exchange::WorkerId;
 use chatup_core::names::RoomName;
@@ -24,6 +24,15 @@ impl Viewers {
 
     pub(crate) fn of(&self, room: &RoomName) -> u64 {
         self.0.get(room).into_iter().flat_map(HashMap::values).map(|count| u64::from(*count)).sum()
+    }
+
+    /// The same by worker, in the order of their ids.
+    pub(crate) fn by_worker(&self, room: &RoomName) -> Vec<(WorkerId, u64)> {
+        let mut workers = BTreeMap::new();
+        for ((worker, _), count) in self.0.get(room).into_iter().flatten() {
+            *workers.entry(*worker).or_default() += u64::from(*count);
+        }
+        workers.into_iter().collect()
     }
 
     /// Forgets a worker's counts.

@@ -140,6 +140,7 @@ fn redis_server(redis: &config::Redis) -> Result<redis::settings::Server, UrlErr
     let credentials = Credentials {
         username: redis.username.clone(),
         password: redis.password.expose().to_owned(),
+        sentinel_password: redis.sentinel_password.expose().to_owned(),
         ca_file: redis.ca_file.clone(),
     };
     redis::settings::Server::parse(&redis.url, &credentials)

@@ -179,6 +179,8 @@ pub struct RoomStats {
     pub members: u64,
     /// Some of them, in the order of their coming.
     pub users: Vec<Arc<RawValue>>,
+    /// The workers that have viewers of it, as far as is known, each with how many.
+    pub serving: Vec<(WorkerId, u64)>,
 }
 
 /// What a broker answers.

@@ -59,6 +59,18 @@ impl Redis {
         redis
     }
 
+    /// Starts a sentinel with this configuration, which it writes to.
+    #[must_use]
+    pub fn start_sentinel(configuration: &Path) -> Redis {
+        let dir = configuration.parent().unwrap_or(configuration);
+        // The configuration comes before every flag.
+        let first = [configuration.display().to_string(), "--sentinel".to_owned()];
+        let (port, arguments) = (free_port(), first.to_vec());
+        let redis = Redis { child: spawn(port, dir, &arguments), port, dir: dir.to_owned(), arguments };
+        redis.wait_until_ready();
+        redis
+    }
+
     /// Its TCP port, on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -122,7 +134,9 @@ impl Redis {
     fn wait_until_ready(&self) {
         let start = Instant::now();
         // It loads its data before it says yes. There is nothing to wait on but to ask.
-        while !try_ask(self.port, "PING").is_ok_and(|answer| answer.starts_with("+PONG")) {
+        // (Or that it would with a password.)
+        let ready = |answer: String| answer.starts_with("+PONG") || answer.starts_with("-NOAUTH");
+        while !try_ask(self.port, "PING").is_ok_and(ready) {
             assert!(start.elapsed() < PATIENCE, "redis-server on port {} is not ready", self.port);
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -130,10 +144,13 @@ impl Redis {
 }
 
 fn spawn(port: u16, dir: &Path, arguments: &[String]) -> Child {
+    // A configuration, where there is one, comes before every flag.
+    let (first, rest) = arguments.split_at(arguments.iter().take_while(|one| !one.starts_with("--")).count());
     Command::new(program())
+        .args(first)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--loglevel", "warning", "--dir"])
         .arg(dir)
-        .args(arguments)
+        .args(rest)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()

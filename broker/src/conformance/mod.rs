@@ -50,6 +50,12 @@ pub fn check(start: impl Fn() -> BrokerHandle) {
     }
 }
 
+/// Whether a broker carries anything out.
+#[must_use]
+pub fn is_reachable(broker: &BrokerHandle) -> bool {
+    matches!(Probe::new(broker).ask(publish("m_a", None, None, "x")), Answer::Published { .. })
+}
+
 fn offsets_count(broker: &BrokerHandle) {
     let probe = Probe::new(broker);
     let first = probe.publish("m_a", "1");
@@ -297,6 +303,7 @@ fn retiring_worker(broker: &BrokerHandle) {
     }
     let stats = probe.stats(0, 10);
     assert_eq!((stats.viewers, stats.members), (10, 1));
+    assert_eq!(stats.serving, [(WorkerId(2), 10)]);
     assert_eq!(memberships(&probe.publications()), ["ada join", "bob join", "ada leave"]);
 }
 

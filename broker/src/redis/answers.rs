@@ -14,12 +14,16 @@ use super::broker::Broker;
 use super::desk::{REGISTRY, wall_clock};
 use super::keys::Lease;
 use super::people;
-use super::registry::Roster;
+use super::registry::{Registry, Roster};
 use super::reply::{self, Banned, Changes, Joined, Misread, OnTopic, Published};
+use super::slots::SlotMap;
 
 /// Errors after which this server is of no use: it is not the one to ask, or has lost its scripts.
 const WRONG_SERVER: &[&str] =
     &["READONLY", "LOADING", "MASTERDOWN", "NOSCRIPT", "CLUSTERDOWN", "NOAUTH", "UNKILLABLE"];
+
+/// Errors that say that a key is, or will soon be, at another server of the cluster.
+const MOVED: &[&str] = &["MOVED", "ASK", "TRYAGAIN", "CROSSSLOT"];
 
 impl Broker {
     /// Redis has answered.
@@ -30,7 +34,9 @@ impl Broker {
         if let Value::ServerError(error) = &value {
             let text = format!("{} {}", error.code(), error.details().unwrap_or(""));
             let unusable = WRONG_SERVER.contains(&error.code());
-            if !unusable {
+            if MOVED.contains(&error.code()) {
+                self.nodes.doubt_map();
+            } else if !unusable {
                 tracing::error!(?asked, "Redis refuses: {text}");
             }
             self.lost(asked);
@@ -42,8 +48,19 @@ impl Broker {
     fn take_answer(&mut self, asked: Asked, value: Value) -> Result<(), Misread> {
         match asked {
             Asked::Client(asker, reading) => {
-                let answer = read(&reading, value)?;
+                let answer = read(&reading, value, &self.registry)?;
                 self.answer(asker, answer);
+            }
+            Asked::BanElsewhere(asker, publish) => {
+                let until = if value == Value::Nil { None } else { Some(reply::number(value)?) };
+                let now = wall_clock().0;
+                match until.filter(|until| *until == 0 || *until > now) {
+                    None => self.publish_unless_banned(asker, &publish, None),
+                    Some(until) => {
+                        let banned = Banned { until: (until > 0).then_some(until), now };
+                        self.answer(asker, Answer::Refused(Refused::banned(banned.ttl())));
+                    }
+                }
             }
             Asked::Open(asker, channel, question) => {
                 let synced = reply::synced(value)?;
@@ -112,6 +129,10 @@ impl Broker {
                     self.answer(asker, Answer::Workers(self.registry.alive()));
                 }
             }
+            Asked::Map(node) => {
+                let map = SlotMap::read(value, &self.nodes.host(node))?;
+                self.take_map(map);
+            }
             // Whoever has stopped waiting needs nothing.
             Asked::Task(task) => drop(task.send(value)),
             Asked::Subscription | Asked::Nothing => {}
@@ -123,7 +144,7 @@ impl Broker {
     pub(super) fn lost(&mut self, asked: Asked) {
         let unavailable = || Answer::Refused(Refusal::Unavailable.into());
         match asked {
-            Asked::Client(asker, _) => self.answer(asker, unavailable()),
+            Asked::Client(asker, _) | Asked::BanElsewhere(asker, _) => self.answer(asker, unavailable()),
             Asked::Open(asker, channel, question) => {
                 if self.channels.refused(&channel, question, asker) {
                     self.unsubscribe(&channel);
@@ -146,6 +167,7 @@ impl Broker {
             Asked::Task(_)
             | Asked::Beat(None, ..)
             | Asked::Roster(None)
+            | Asked::Map(_)
             | Asked::Subscription
             | Asked::Nothing => {}
         }
@@ -210,6 +232,12 @@ impl Broker {
                     None => {}
                 }
             }
+            // Unless it is nobody's any more here, the server has given its slot away.
+            PushKind::SUnsubscribe => {
+                if channel.is_some_and(|channel| self.channels.is_open(&channel)) {
+                    self.nodes.doubt_map();
+                }
+            }
             _ => {}
         }
     }
@@ -226,7 +254,7 @@ impl Broker {
     }
 }
 
-fn read(reading: &Reading, value: Value) -> Result<Answer, Misread> {
+fn read(reading: &Reading, value: Value, registry: &Registry) -> Result<Answer, Misread> {
     Ok(match reading {
         Reading::Published => match reply::published(value)? {
             Published::New(position) => Answer::Published { position, duplicate: false },
@@ -238,7 +266,7 @@ fn read(reading: &Reading, value: Value) -> Result<Answer, Misread> {
             let record = |(name, until_ms)| BanRecord { name, until_ms };
             Answer::Bans(reply::bans(value)?.into_iter().map(record).collect())
         }
-        Reading::Stats => Answer::Stats(reply::stats(value)?),
+        Reading::Stats => Answer::Stats(reply::stats(value, |lease| registry.worker_of(lease))?),
         Reading::Done => Answer::Done,
         Reading::Was => Answer::Was(reply::truth(value)?),
         Reading::Some => Answer::Was(value != Value::Nil),

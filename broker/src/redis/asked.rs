@@ -1,6 +1,6 @@
 //! What questions to Redis are for.
 
-use chatup_core::exchange::{MemberKey, Ticket, WorkerId};
+use chatup_core::exchange::{MemberKey, Publish, Ticket, WorkerId};
 use chatup_core::names::{ChannelName, RoomName};
 use redis::Value;
 use tokio::sync::oneshot;
@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::channels::Question;
 use super::keys::Lease;
 use super::link::Purpose;
+use super::nodes::NodeId;
 use crate::contract::ClientId;
 
 /// Who asked the broker.
@@ -18,6 +19,8 @@ pub(crate) type Asker = (ClientId, Ticket);
 pub(crate) enum Asked {
     /// A client's operation, answered with what Redis says.
     Client(Asker, Reading),
+    /// Whether a sender is banned whose bans are in another slot than what it publishes.
+    BanElsewhere(Asker, Box<Publish>),
     /// A client opens a channel.
     Open(Asker, ChannelName, Question),
     /// A channel catches up.
@@ -34,6 +37,8 @@ pub(crate) enum Asked {
     Beat(Option<Asker>, WorkerId, Lease),
     /// Who is alive; told to whoever asked.
     Roster(Option<Asker>),
+    /// Which server of the cluster has which slots, by the server with this number.
+    Map(NodeId),
     /// A longer piece of work waits for it.
     Task(oneshot::Sender<Value>),
     /// Nobody waits for it.

@@ -22,12 +22,13 @@ use super::channels::Channels;
 use super::connect::Found;
 use super::desk::{Desk, REGISTRY};
 use super::keys::{self, Keys};
-use super::node::{Node, NodeEvent};
+use super::nodes::{Happened, NodeId, Nodes};
 use super::people;
 use super::presence::Presence;
 use super::registry::Registry;
 use super::scripts::{Keeping, Scripts};
 use super::settings::RedisSettings;
+use super::slots::SlotMap;
 use crate::contract::{BrokerHandle, ClientId, Command, Drive, Inbox};
 use crate::limits::{
     CHANGES_MS, CHANNEL_CHECK_MS, CHANNEL_CHECKS_PER_S_MAX, COMMANDS_PER_DRIVE, HEARTBEAT_MS,
@@ -65,7 +66,7 @@ pub(super) struct Broker {
     commands: Receiver<Command>,
     bell: Arc<Bell>,
     pub(super) inboxes: HashMap<ClientId, Box<dyn Inbox>>,
-    node: Node<Asked>,
+    pub(super) nodes: Nodes<Asked>,
     pub(super) desk: Rc<Desk>,
     pub(super) channels: Channels,
     pub(super) presence: Rc<RefCell<Presence>>,
@@ -79,6 +80,8 @@ pub(super) struct Broker {
     down_since: Option<Instant>,
     stopping: Option<Instant>,
     said_unreachable: bool,
+    /// What was last found at the other end.
+    looked_at: Option<Found>,
 }
 
 /// When what was last done.
@@ -98,7 +101,7 @@ impl Broker {
             commands,
             bell,
             inboxes: HashMap::new(),
-            node: Node::new(settings.server.clone(), Rc::clone(&scripts)),
+            nodes: Nodes::new(settings.server.clone(), Rc::clone(&scripts)),
             desk: Rc::new(Desk::new(keys, scripts, settings.announced_members_max)),
             channels: Channels::default(),
             presence: Rc::default(),
@@ -109,6 +112,7 @@ impl Broker {
             down_since: Some(now),
             stopping: None,
             said_unreachable: false,
+            looked_at: None,
         }
     }
 
@@ -118,7 +122,7 @@ impl Broker {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                event = poll_fn(|context| self.node.poll_event(context)) => self.node_event(event),
+                event = poll_fn(|context| self.nodes.poll_event(context)) => self.happened(event),
                 () = bell.0.notified() => self.take_commands(),
                 () = filled.notified() => {}
                 _ = tick.tick() => self.tick(Instant::now()),
@@ -135,7 +139,7 @@ impl Broker {
     fn is_done(&self) -> bool {
         let patience = Duration::from_millis(REDIS_ANSWER_MS_MAX);
         // The desk is held by each longer piece of work under way.
-        let idle = self.commands.is_empty() && !self.node.is_waiting() && Rc::strong_count(&self.desk) == 1;
+        let idle = self.commands.is_empty() && !self.nodes.is_waiting() && Rc::strong_count(&self.desk) == 1;
         idle || self.stopping.is_some_and(|since| since.elapsed() > patience)
     }
 
@@ -176,8 +180,9 @@ impl Broker {
         }
     }
 
-    pub(super) fn is_up(&self) -> bool {
-        self.node.is_up()
+    /// Whether what lies under a hash tag can be asked for.
+    pub(super) fn is_up(&self, tag: &str) -> bool {
+        self.nodes.is_up(tag)
     }
 
     /// Puts what has been asked for into the next batch.
@@ -193,13 +198,13 @@ impl Broker {
             if outbox.is_empty() {
                 break;
             }
-            for (_, cmd, asked) in outbox {
-                if let Err(asked) = self.node.ask(cmd, asked) {
+            for (tag, cmd, asked) in outbox {
+                if let Err(asked) = self.nodes.ask(&tag, cmd, asked) {
                     self.lost(asked);
                 }
             }
         }
-        self.node.send();
+        self.nodes.send();
     }
 
     /// Hands an event over, however long that takes: until there is room, nothing more is taken.
@@ -218,22 +223,27 @@ impl Broker {
         }
     }
 
-    fn node_event(&mut self, event: NodeEvent<Asked>) {
+    fn happened(&mut self, event: Happened<Asked>) {
         match event {
-            NodeEvent::Up(found) => self.up(&found),
-            NodeEvent::Arrived(arrived) => {
+            Happened::Up(node, found) => self.up(node, &found),
+            Happened::Arrived(node, arrived) => {
                 for push in arrived.pushes {
                     self.pushed(push);
                 }
-                for (asked, value) in arrived.answers {
+                let mut answers = arrived.answers.into_iter();
+                while let Some((asked, value)) = answers.next() {
                     if let Err(error) = self.answered(asked, value) {
-                        self.give_up(&error);
+                        // What follows would be read wrongly, too.
+                        for (asked, _) in answers {
+                            self.lost(asked);
+                        }
+                        self.give_up(node, &error);
                         break;
                     }
                 }
             }
-            NodeEvent::Down { lost, why } => self.down(lost, &why),
-            NodeEvent::Unreachable(why) => {
+            Happened::Down { node, lost, why } => self.down(node, lost, &why),
+            Happened::Unreachable(why) => {
                 if !std::mem::replace(&mut self.said_unreachable, true) {
                     tracing::error!("Redis cannot be reached: {why}; trying on");
                 } else {
@@ -244,40 +254,81 @@ impl Broker {
     }
 
     /// What came cannot be right: the connection is made anew.
-    fn give_up(&mut self, why: &str) {
-        if let Some(NodeEvent::Down { lost, why }) = self.node.give_up(why) {
-            self.down(lost, &why);
+    fn give_up(&mut self, node: NodeId, why: &str) {
+        if let Some(event) = self.nodes.give_up(node, why) {
+            self.happened(event);
         }
     }
 
-    fn up(&mut self, found: &Found) {
+    fn up(&mut self, node: NodeId, found: &Found) {
         tracing::info!(persistence = found.persistence, "connected to {}", found.name);
-        for warning in &found.warnings {
-            tracing::warn!("{}: {warning}", found.name);
+        if self.looked_at.as_ref() != Some(found) {
+            for warning in &found.warnings {
+                tracing::warn!("{}: {warning}", found.name);
+            }
+            self.looked_at = Some(found.clone());
         }
         self.said_unreachable = false;
-        self.down_since = None;
-        self.bell.0.notify_one();
         self.desk.set_sharded(found.sharded);
-        self.registry.up(Instant::now());
-        let mut cmd = redis::cmd("SUBSCRIBE");
-        cmd.arg(self.desk.keys.banned_topic());
-        self.desk.ask(REGISTRY, cmd, Asked::Subscription);
-        self.channels.resume(|_| true);
-        self.beat();
+        self.resume(Some(node));
+    }
+
+    /// Takes up what lies on a server, or on all of them.
+    pub(super) fn resume(&mut self, node: Option<NodeId>) {
+        let nodes = &self.nodes;
+        let is_there = |tag: &str| nodes.is_up(tag) && (node.is_none() || nodes.owner(tag) == node);
+        self.channels.resume(|channel| is_there(keys::tag(channel)));
+        if is_there(REGISTRY) {
+            self.down_since = None;
+            self.bell.0.notify_one();
+            self.registry.up(Instant::now());
+            let mut cmd = redis::cmd("SUBSCRIBE");
+            cmd.arg(self.desk.keys.banned_topic());
+            self.desk.ask(REGISTRY, cmd, Asked::Subscription);
+            self.beat();
+            // Known before anybody asks.
+            self.desk.ask(REGISTRY, self.desk.roster(), Asked::Roster(None));
+        }
         let workers: Vec<_> = self.presence.borrow().workers().map(|(worker, _)| worker).collect();
         for worker in workers {
             self.reconcile(worker);
         }
     }
 
-    fn down(&mut self, lost: Vec<Asked>, why: &str) {
-        tracing::error!("the connection to Redis is lost: {why}; publishing is refused until it is back");
-        self.registry.down();
-        self.down_since.get_or_insert_with(Instant::now);
-        self.channels.cut(|_| true);
+    fn down(&mut self, node: NodeId, lost: Vec<Asked>, why: &str) {
+        tracing::error!("a connection to Redis is lost: {why}; publishing is refused until it is back");
+        let nodes = &self.nodes;
+        self.channels.cut(|channel| nodes.owner(keys::tag(channel)).is_none_or(|owner| owner == node));
+        if nodes.owner(REGISTRY).is_none_or(|owner| owner == node) {
+            self.registry.down();
+            self.down_since.get_or_insert_with(Instant::now);
+        }
+        self.nodes.doubt_map();
         for asked in lost {
             self.lost(asked);
+        }
+    }
+
+    /// Asks a cluster which server has which slots, when that is due.
+    fn ask_map(&mut self, now: Instant) {
+        if let Some(node) = self.nodes.map_asked_of(now) {
+            let mut cmd = redis::cmd("CLUSTER");
+            cmd.arg("SLOTS");
+            // If it is lost, it is asked again.
+            let _ = self.nodes.ask_node(node, cmd, Asked::Map(node));
+        }
+    }
+
+    /// A cluster has said which server has which slots.
+    pub(super) fn take_map(&mut self, map: SlotMap) {
+        let (gone, moved) = self.nodes.take_map(map);
+        for event in gone {
+            self.happened(event);
+        }
+        if moved {
+            // What has moved is subscribed to where it is now, and caught up.
+            self.channels.cut(|_| true);
+            self.resume(None);
         }
     }
 
@@ -300,10 +351,11 @@ impl Broker {
     }
 
     fn tick(&mut self, now: Instant) {
-        if let Some(NodeEvent::Down { lost, why }) = self.node.tick(now) {
-            self.down(lost, &why);
+        for event in self.nodes.tick(now) {
+            self.happened(event);
         }
-        if !self.is_up() {
+        self.ask_map(now);
+        if !self.is_up(REGISTRY) {
             // What has waited for long enough is refused.
             self.take_commands();
             return;

@@ -251,6 +251,10 @@ impl Channels {
         }
     }
 
+    pub(crate) fn is_open(&self, name: &ChannelName) -> bool {
+        self.all.contains_key(name)
+    }
+
     /// Those that somebody has open.
     pub(crate) fn names(&self) -> impl Iterator<Item = &ChannelName> {
         self.all.keys()

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
-use redis::{AsyncConnectionConfig, Client, PushInfo, RedisError, TlsCertificates};
+use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
+use redis::{AsyncConnectionConfig, Client, ProtocolVersion, PushInfo, RedisError, TlsCertificates, TlsMode};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::scripts::Scripts;
@@ -22,6 +22,8 @@ pub(crate) struct Connected {
     pub(crate) connection: MultiplexedConnection,
     pub(crate) pushes: UnboundedReceiver<PushInfo>,
     pub(crate) found: Found,
+    /// The host under which it was reached.
+    pub(crate) host: String,
 }
 
 /// What a server is.
@@ -48,32 +50,52 @@ pub(crate) enum ConnectError {
     NotPrimary(String),
 }
 
+fn certificates(pem: &[u8]) -> TlsCertificates {
+    TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) }
+}
+
 fn client(endpoint: &Endpoint) -> Result<Client, RedisError> {
     match &endpoint.ca_pem {
-        Some(pem) => Client::build_with_tls(
-            endpoint.info.clone(),
-            TlsCertificates { client_tls: None, root_cert: Some(pem.clone()) },
-        ),
-        None => Client::open(endpoint.info.clone()),
+        Some(pem) if endpoint.is_tls() => Client::build_with_tls(endpoint.info.clone(), certificates(pem)),
+        _ => Client::open(endpoint.info.clone()),
     }
 }
 
 /// Whom to connect to now.
-async fn find(server: &Server) -> Result<Client, RedisError> {
+async fn find(server: &Server) -> Result<(Client, String), RedisError> {
     match server {
-        Server::Single(endpoint) => client(endpoint),
+        Server::Single(endpoint) => Ok((client(endpoint)?, endpoint.host())),
         // Any will do: it tells of the others.
-        Server::Cluster(seeds) => client(&seeds[rand::random_range(0..seeds.len())]),
+        Server::Cluster(seeds) => {
+            let seed = &seeds[rand::random_range(0..seeds.len())];
+            Ok((client(seed)?, seed.host()))
+        }
         Server::Sentinel { sentinels, group, node } => {
-            let mut info = SentinelNodeConnectionInfo::default()
-                .set_redis_connection_info(node.info.redis_settings().clone());
-            if let Some(mode) = node.tls_mode() {
-                info = info.set_tls_mode(mode);
+            let addresses = sentinels.iter().map(|one| one.info.addr().clone());
+            let settings = node.info.redis_settings();
+            let mut builder = SentinelClientBuilder::new(addresses, group, SentinelServerType::Master)?
+                .set_client_to_redis_db(settings.db())
+                .set_client_to_redis_protocol(ProtocolVersion::RESP3);
+            if let Some(username) = settings.username() {
+                builder = builder.set_client_to_redis_username(username);
             }
-            let addresses: Vec<_> = sentinels.iter().map(|one| one.info.clone()).collect();
-            SentinelClient::build(addresses, group, Some(info), SentinelServerType::Master)?
-                .async_get_client()
-                .await
+            if let Some(password) = settings.password() {
+                builder = builder.set_client_to_redis_password(password);
+            }
+            if let Some(password) = sentinels.first().and_then(|one| one.info.redis_settings().password()) {
+                builder = builder.set_client_to_sentinel_password(password);
+            }
+            if node.is_tls() {
+                builder = builder
+                    .set_client_to_redis_tls_mode(TlsMode::Secure)
+                    .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+                if let Some(pem) = &node.ca_pem {
+                    builder = builder
+                        .set_client_to_redis_certificates(certificates(pem))
+                        .set_client_to_sentinel_certificates(certificates(pem));
+                }
+            }
+            Ok((builder.build()?.async_get_client().await?, String::new()))
         }
     }
 }
@@ -81,7 +103,7 @@ async fn find(server: &Server) -> Result<Client, RedisError> {
 /// Connects, within a bounded time.
 pub(crate) async fn connect(server: &Server, scripts: &Scripts) -> Result<Connected, ConnectError> {
     let whole = async {
-        let client = find(server).await?;
+        let (client, host) = find(server).await?;
         let (sender, pushes) = unbounded_channel();
         let config = AsyncConnectionConfig::new()
             .set_push_sender(sender)
@@ -96,7 +118,7 @@ pub(crate) async fn connect(server: &Server, scripts: &Scripts) -> Result<Connec
             load.add_command(cmd).ignore();
         }
         load.query_async::<()>(&mut connection).await?;
-        Ok(Connected { connection, pushes, found })
+        Ok(Connected { connection, pushes, found, host })
     };
     let patience = Duration::from_millis(REDIS_CONNECT_MS_MAX);
     tokio::time::timeout(patience, whole).await.unwrap_or(Err(ConnectError::Late))
@@ -129,7 +151,8 @@ fn found(info: &str, config: &HashMap<String, String>) -> Result<Found, ConnectE
     if number < OLDEST {
         return Err(ConnectError::TooOld(name));
     }
-    if !["", "master"].contains(&field("role")) {
+    // Any server of a cluster tells of the others; whom to write to says the map.
+    if !["", "master"].contains(&field("role")) && mode != "cluster" {
         return Err(ConnectError::NotPrimary(field("role").to_owned()));
     }
     let mut warnings = Vec::new();

@@ -6,8 +6,8 @@
 //! workers are alive, is kept in Redis too, and told again after it has forgotten.
 //!
 //! Layout:
-//! - [`settings`]: where Redis is; [`connect`]: finds it and looks at it; [`node`]: a server, lost and found
-//!   again; [`link`]: a connection that works
+//! - [`settings`]: where Redis is; [`connect`]: finds it and looks at it; [`nodes`], [`node`], [`slots`]: the
+//!   servers, lost and found again; [`link`]: a connection that works
 //! - [`keys`], [`scripts`] (with `lua/`), [`reply`]: names, steps and answers; [`desk`]: questions put together
 //! - [`channels`], [`presence`], [`registry`]: what is known of rooms, people and workers, without I/O
 //! - [`asked`], [`operations`], [`answers`], [`people`]: what is asked for and what is done with the answers
@@ -21,6 +21,7 @@ mod desk;
 mod keys;
 mod link;
 mod node;
+mod nodes;
 mod operations;
 mod people;
 mod presence;
@@ -28,5 +29,6 @@ mod registry;
 mod reply;
 mod scripts;
 pub mod settings;
+mod slots;
 
 pub use broker::start;

@@ -28,6 +28,7 @@ pub(crate) struct Node<A> {
     scripts: Rc<Scripts>,
     state: State<A>,
     retry_ms: u64,
+    host: String,
 }
 
 /// What becomes of it.
@@ -45,7 +46,12 @@ pub(crate) enum NodeEvent<A> {
 impl<A: Purpose> Node<A> {
     pub(crate) fn new(server: Server, scripts: Rc<Scripts>) -> Node<A> {
         let state = State::Waiting(Box::pin(tokio::time::sleep(Duration::ZERO)));
-        Node { server, scripts, state, retry_ms: REDIS_RETRY_MS_MIN }
+        Node { server, scripts, state, retry_ms: REDIS_RETRY_MS_MIN, host: String::new() }
+    }
+
+    /// The host under which it was last reached.
+    pub(crate) fn host(&self) -> String {
+        self.host.clone()
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -121,7 +127,8 @@ impl<A: Purpose> Node<A> {
                 },
                 State::Connecting(connecting) => match connecting.as_mut().poll(context) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(Connected { connection, pushes, found })) => {
+                    Poll::Ready(Ok(Connected { connection, pushes, found, host })) => {
+                        self.host = host;
                         self.retry_ms = REDIS_RETRY_MS_MIN;
                         self.state = State::Up(Link::new(connection, pushes));
                         return Poll::Ready(NodeEvent::Up(found));

@@ -24,12 +24,12 @@ use crate::limits::CLAIM_MS_MAX;
 impl Broker {
     /// Carries an operation out, as far as that goes without Redis's answer.
     pub(super) fn carry_out(&mut self, asker: Asker, operation: Operation) {
-        if !self.is_up() && !self.can_wait(&operation) {
+        if !self.is_up(tag_of(&operation)) && !self.can_wait(&operation) {
             self.answer(asker, Answer::Refused(Refusal::Unavailable.into()));
             return;
         }
         match operation {
-            Operation::Publish(publish) => self.publish(asker, &publish),
+            Operation::Publish(publish) => self.publish(asker, publish),
             Operation::Open(channel) => self.channels.open(asker.0, asker.1, &channel),
             Operation::Close(channel) => {
                 if self.channels.close(asker.0, &channel) {
@@ -76,7 +76,7 @@ impl Broker {
             Operation::Leave { room, member } => {
                 let left = self.presence.borrow_mut().left(&room, member);
                 match left {
-                    Some(left) if self.is_up() => {
+                    Some(left) if self.is_up(room.as_str()) => {
                         let lease = self.lease(member.worker);
                         let text = super::presence::member_text(lease, member.connection);
                         let cmd = self.desk.leave(&room, lease, &text, &left.public);
@@ -138,16 +138,33 @@ impl Broker {
         own.lease
     }
 
-    fn publish(&mut self, asker: Asker, publish: &Publish) {
+    fn publish(&mut self, asker: Asker, publish: Publish) {
+        match &publish.sender {
+            // The ban is in another slot than the channel, which no session asks for: it is looked at
+            // in a step of its own.
+            Some((room, name)) if room.as_str() != keys::tag(&publish.channel) => {
+                let mut cmd = redis::cmd("HGET");
+                cmd.arg(self.desk.keys.bans(room)).arg(name.as_str());
+                self.desk.ask(room.clone().as_str(), cmd, Asked::BanElsewhere(asker, Box::new(publish)));
+            }
+            Some((room, _)) => {
+                let bans = self.desk.keys.bans(room);
+                self.publish_unless_banned(asker, &publish, Some(&bans));
+            }
+            None => self.publish_unless_banned(asker, &publish, None),
+        }
+    }
+
+    /// Publishes; `bans` is where the sender's would be.
+    pub(super) fn publish_unless_banned(&self, asker: Asker, publish: &Publish, bans: Option<&String>) {
         let of = self.desk.keys.channel(&publish.channel);
         let user = publish.sender.as_ref().map(|(_, name)| name);
-        let bans =
-            publish.sender.as_ref().map_or_else(|| of.head.clone(), |(room, _)| self.desk.keys.bans(room));
         let once = publish.key.as_ref().map(|key| self.desk.keys.published(&publish.channel, user, key));
-        let keys = [&of.head, &of.stream, &bans, once.as_ref().unwrap_or(&of.head)].map(String::as_str);
+        let (ban_key, once_key) = (bans.unwrap_or(&of.head), once.as_ref().unwrap_or(&of.head));
+        let keys = [&of.head, &of.stream, ban_key, once_key].map(String::as_str);
         let mut cmd = self.desk.script(Script::Publish, &keys);
         cmd.arg(&of.topic).arg(publish.id.to_string()).arg(&*publish.payload);
-        cmd.arg(user.map_or("", UserName::as_str));
+        cmd.arg(user.filter(|_| bans.is_some()).map_or("", UserName::as_str));
         match once {
             Some(_) => cmd.arg(IDEMPOTENCY_TTL_MS),
             None => cmd.arg(""),
@@ -203,7 +220,7 @@ impl Broker {
 
     pub(super) fn forget_if_empty(&self, worker: WorkerId, room: &RoomName) {
         let Some(lease) = self.presence.borrow().get(worker).map(|own| own.lease) else { return };
-        if self.is_up() && self.presence.borrow_mut().forget_if_empty(worker, room) {
+        if self.is_up(room.as_str()) && self.presence.borrow_mut().forget_if_empty(worker, room) {
             self.desk.has_people(room, lease, false);
         }
     }
@@ -217,7 +234,7 @@ impl Broker {
             own.record = Some(record);
             (own.lease, cmd)
         };
-        if self.is_up() {
+        if self.is_up(REGISTRY) {
             self.desk.ask(REGISTRY, cmd, Asked::Beat(Some(asker), worker, lease));
         } else {
             self.answer(asker, Answer::Done);
@@ -240,5 +257,26 @@ impl Broker {
             finished.borrow_mut().push(Finished::Retired(asker));
             desk.filled.notify_one();
         });
+    }
+}
+
+/// The hash tag of what an operation is about.
+fn tag_of(operation: &Operation) -> &str {
+    match operation {
+        Operation::Publish(publish) => keys::tag(&publish.channel),
+        Operation::Open(channel) | Operation::Close(channel) | Operation::History { channel, .. } => {
+            keys::tag(channel)
+        }
+        Operation::Join { room, .. }
+        | Operation::Leave { room, .. }
+        | Operation::Ban { room, .. }
+        | Operation::Unban { room, .. }
+        | Operation::Bans(room)
+        | Operation::Stats { room, .. } => room.as_str(),
+        Operation::Heartbeat(_)
+        | Operation::Retire(_)
+        | Operation::Workers
+        | Operation::Viewers { .. }
+        | Operation::Claim { .. } => REGISTRY,
     }
 }

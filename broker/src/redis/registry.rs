@@ -11,7 +11,7 @@ use redis::Value;
 use serde::{Deserialize, Serialize};
 
 use super::keys::Lease;
-use super::reply::{Misread, array, number, text};
+use super::reply::{Misread, array, lease, number, text};
 use crate::limits::{HEARTBEAT_MS, WORKER_EXPIRY_MS};
 
 /// A worker as Redis keeps it.
@@ -48,10 +48,6 @@ pub(crate) struct Roster {
     pub(crate) dying: Vec<Lease>,
 }
 
-fn lease(value: Value) -> Result<Lease, Misread> {
-    Lease::from_str_radix(&text(value)?, 16).map_err(|_| Misread("a lease"))
-}
-
 impl Roster {
     pub(crate) fn read(value: Value) -> Result<Roster, Misread> {
         let mut values = array(value)?.into_iter();
@@ -74,6 +70,8 @@ pub(crate) struct Registry {
     watched: HashMap<Lease, (u64, Instant)>,
     /// The workers last known to be alive.
     alive: Vec<WorkerRecord>,
+    /// Whose each lease is.
+    leases: HashMap<Lease, WorkerId>,
     up_since: Option<Instant>,
 }
 
@@ -94,6 +92,11 @@ impl Registry {
         self.alive.clone()
     }
 
+    /// Whose a lease is, if it was in what Redis last said.
+    pub(crate) fn worker_of(&self, lease: Lease) -> Option<WorkerId> {
+        self.leases.get(&lease).copied()
+    }
+
     /// Takes what Redis says. Returns the leases that have been silent for too long, each with its last
     /// beat.
     pub(crate) fn see(&mut self, roster: &Roster, now: Instant) -> Vec<(Lease, u64)> {
@@ -111,6 +114,9 @@ impl Registry {
             }
         }
         self.watched = watched;
+        let known =
+            |(lease, _, record): &(Lease, u64, Option<WorkerRecord>)| Some((*lease, record.as_ref()?.id));
+        self.leases = roster.workers.iter().filter_map(known).collect();
         // Just after a pause, whoever was alive before it has not had the time to say so again.
         let grace = Duration::from_millis(2 * HEARTBEAT_MS);
         let pause_over = self.up_since.is_some_and(|since| now.saturating_duration_since(since) > grace);

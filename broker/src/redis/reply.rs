@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use chatup_core::exchange::RoomStats;
+use chatup_core::exchange::{RoomStats, WorkerId};
 use chatup_core::message::Publication;
 use chatup_core::names::ChannelName;
 use chatup_core::position::{Epoch, MessageId, Offset, Position};
@@ -12,6 +12,7 @@ use redis::Value;
 use serde_json::value::RawValue;
 
 use super::channels::{Entry, Synced};
+use super::keys::Lease;
 
 /// It is not what was asked for.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -207,14 +208,26 @@ pub(crate) fn bans(value: Value) -> Result<Vec<(String, Option<u64>)>, Misread> 
     Ok(bans)
 }
 
-/// Viewers, members, and some of these.
-pub(crate) fn stats(value: Value) -> Result<RoomStats, Misread> {
+/// Viewers by lease, members, and some of these; `worker` says whose a lease is, if that is known.
+pub(crate) fn stats(value: Value, worker: impl Fn(Lease) -> Option<WorkerId>) -> Result<RoomStats, Misread> {
     let mut values = array(value)?.into_iter();
-    let (viewers, members) = (number(next(&mut values)?)?, number(next(&mut values)?)?);
+    let mut stats = RoomStats::default();
+    let mut counts = array(next(&mut values)?)?.into_iter();
+    while let (Some(of), Some(count)) = (counts.next(), counts.next()) {
+        let count = number(count)?;
+        stats.viewers += count;
+        stats.serving.extend(worker(lease(of)?).map(|worker| (worker, count)));
+    }
+    stats.serving.sort_by_key(|(worker, _)| *worker);
+    stats.members = number(next(&mut values)?)?;
     let users = array(next(&mut values)?)?.into_iter();
-    let users =
+    stats.users =
         users.filter_map(|user| RawValue::from_string(text(user).ok()?).ok().map(Arc::from)).collect();
-    Ok(RoomStats { viewers, members, users })
+    Ok(stats)
+}
+
+pub(crate) fn lease(value: Value) -> Result<Lease, Misread> {
+    Lease::from_str_radix(&text(value)?, 16).map_err(|_| Misread("a lease"))
 }
 
 /// A large room's comings and goings.

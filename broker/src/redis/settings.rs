@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError, TlsMode};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError};
 
 /// How the Redis broker is set up.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Credentials {
     pub username: String,
     /// The password; none if empty.
     pub password: String,
+    /// The sentinels' own password; none if empty.
+    pub sentinel_password: String,
     /// Certificates (PEM) that the server's must lead to, instead of the system's; none if empty.
     pub ca_file: PathBuf,
 }
@@ -101,18 +103,19 @@ impl Server {
                     .map_err(|error| UrlError::CaFile(credentials.ca_file.clone(), error))?,
             ),
         };
-        let endpoint = |url: String| {
+        let endpoint = |url: String, username: &str, password: &str| {
             let unclear = |error: RedisError| UrlError::Address(error.to_string());
             let info = url.into_connection_info().map_err(unclear)?;
             let mut redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-            if !credentials.username.is_empty() {
-                redis = redis.set_username(&credentials.username);
+            if !username.is_empty() {
+                redis = redis.set_username(username);
             }
-            if !credentials.password.is_empty() {
-                redis = redis.set_password(&credentials.password);
+            if !password.is_empty() {
+                redis = redis.set_password(password);
             }
             Ok(Endpoint { info: info.set_redis_settings(redis), ca_pem: ca_pem.clone() })
         };
+        let node = |url: String| endpoint(url, &credentials.username, &credentials.password);
         // user:password@ stands before the first address and goes for all.
         let (login, rest) =
             rest.split_once('@').map_or((String::new(), rest), |(login, rest)| (format!("{login}@"), rest));
@@ -120,12 +123,12 @@ impl Server {
             Some(("redis", form)) => ("redis", form),
             Some(("rediss", form)) => ("rediss", form),
             None if ["redis", "rediss"].contains(&scheme) => {
-                return endpoint(url.to_owned()).map(Server::Single);
+                return node(url.to_owned()).map(Server::Single);
             }
             _ => return Err(UrlError::Scheme),
         };
         match form {
-            "unix" if tls == "redis" => endpoint(format!("redis+unix://{login}{rest}")).map(Server::Single),
+            "unix" if tls == "redis" => node(format!("redis+unix://{login}{rest}")).map(Server::Single),
             "sentinel" => {
                 let (hosts, group) = rest.split_once('/').ok_or(UrlError::NoGroup)?;
                 let (group, query) =
@@ -137,11 +140,11 @@ impl Server {
                 Ok(Server::Sentinel {
                     sentinels: hosts
                         .split(',')
-                        .map(|host| endpoint(format!("redis://{host}")))
+                        .map(|host| endpoint(format!("{tls}://{host}"), "", &credentials.sentinel_password))
                         .collect::<Result<_, _>>()?,
                     group: group.to_owned(),
                     // The address is what the sentinels say.
-                    node: endpoint(format!("{tls}://{login}localhost/{database}"))?,
+                    node: node(format!("{tls}://{login}localhost/{database}"))?,
                 })
             }
             "cluster" => {
@@ -149,7 +152,7 @@ impl Server {
                 if hosts.contains('/') {
                     return Err(UrlError::Database);
                 }
-                let seeds = hosts.split(',').map(|host| endpoint(format!("{tls}://{login}{host}")));
+                let seeds = hosts.split(',').map(|host| node(format!("{tls}://{login}{host}")));
                 seeds.collect::<Result<_, _>>().map(Server::Cluster)
             }
             _ => Err(UrlError::Scheme),
@@ -158,8 +161,28 @@ impl Server {
 }
 
 impl Endpoint {
-    pub(crate) fn tls_mode(&self) -> Option<TlsMode> {
-        matches!(self.info.addr(), redis::ConnectionAddr::TcpTls { .. }).then_some(TlsMode::Secure)
+    /// The same, at another address.
+    pub(crate) fn at(&self, (host, port): &(String, u16)) -> Endpoint {
+        let mut address = self.info.addr().clone();
+        match &mut address {
+            ConnectionAddr::Tcp(own_host, own_port) => (*own_host, *own_port) = (host.clone(), *port),
+            ConnectionAddr::TcpTls { host: own_host, port: own_port, .. } => {
+                (*own_host, *own_port) = (host.clone(), *port);
+            }
+            _ => {}
+        }
+        Endpoint { info: self.info.clone().set_addr(address), ca_pem: self.ca_pem.clone() }
+    }
+
+    pub(crate) fn host(&self) -> String {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host.clone(),
+            _ => String::new(),
+        }
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
     }
 }
 

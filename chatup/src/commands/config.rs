@@ -30,5 +30,6 @@ fn effective(config: &Config) -> Result<String, CommandError> {
     let mut config = config.clone();
     config.auth.key = config.auth.key.redacted();
     config.redis.password = config.redis.password.redacted();
+    config.redis.sentinel_password = config.redis.sentinel_password.redacted();
     toml::to_string(&config).map_err(|error| CommandError::Input(error.to_string()))
 }

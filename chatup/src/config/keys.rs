@@ -12,7 +12,7 @@ use super::tables::{Config, Secret};
 /// The key that tokens are verified with, which may be a secret.
 pub(crate) const TOKEN_KEY: &str = "auth.key";
 /// Keys whose values are never shown.
-const SECRETS: [&str; 2] = [TOKEN_KEY, "redis.password"];
+const SECRETS: [&str; 3] = [TOKEN_KEY, "redis.password", "redis.sentinel_password"];
 /// Keys that name files.
 pub(crate) const FILES: [&str; 2] = ["auth.key_file", "redis.ca_file"];
 /// Lists of numbers; all other lists are of texts. (An empty default does not tell.)

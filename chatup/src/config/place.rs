@@ -87,7 +87,7 @@ impl fmt::Display for Place {
 fn may_hold_a_secret(line: &str) -> bool {
     let line = line.trim_start().trim_start_matches("auth.").trim_start_matches("redis.");
     let sets = |name| line.strip_prefix(name).is_some_and(|rest: &str| rest.trim_start().starts_with('='));
-    let sets_key = sets("key") || sets("password");
+    let sets_key = sets("key") || sets("password") || sets("sentinel_password");
     let long_word = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '+' && c != '/' && c != '_');
     sets_key || line.contains("-----") || long_word.into_iter().any(|word| word.len() >= KEY_LIKE_CHARS_MIN)
 }

@@ -225,6 +225,8 @@ pub struct Redis {
     pub username: String,
     /// The password. Empty: none.
     pub password: Secret,
+    /// The sentinels' own password. Empty: none.
+    pub sentinel_password: Secret,
     /// Certificates (PEM) that the server's certificate must lead to. Empty: the system's.
     pub ca_file: PathBuf,
     /// Stands before every key, so that several systems can share one Redis.
@@ -237,6 +239,7 @@ impl Default for Redis {
             url: String::new(),
             username: String::new(),
             password: Secret::default(),
+            sentinel_password: Secret::default(),
             ca_file: PathBuf::new(),
             key_prefix: "chatup:".to_owned(),
         }

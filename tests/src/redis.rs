@@ -160,7 +160,9 @@ fn spawn(port: u16, dir: &Path, arguments: &[String]) -> Child {
 fn try_ask(port: u16, command: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes())?;
+    stream.write_all(format!("{command}\r\n").as_bytes())?;
+    // It answers what it has, and hangs up too.
+    stream.shutdown(std::net::Shutdown::Write)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

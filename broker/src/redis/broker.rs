@@ -76,7 +76,7 @@ pub(super) struct Broker {
     /// Channels still to be checked in this round.
     unchecked: Vec<ChannelName>,
     times: Times,
-    /// Since when Redis cannot be reached.
+    /// Since when a server of Redis cannot be reached.
     down_since: Option<Instant>,
     stopping: Option<Instant>,
     said_unreachable: bool,
@@ -278,9 +278,11 @@ impl Broker {
         let nodes = &self.nodes;
         let is_there = |tag: &str| nodes.is_up(tag) && (node.is_none() || nodes.owner(tag) == node);
         self.channels.resume(|channel| is_there(keys::tag(channel)));
-        if is_there(REGISTRY) {
+        if nodes.are_all_up() {
             self.down_since = None;
             self.bell.0.notify_one();
+        }
+        if is_there(REGISTRY) {
             self.registry.up(Instant::now());
             let mut cmd = redis::cmd("SUBSCRIBE");
             cmd.arg(self.desk.keys.banned_topic());
@@ -301,8 +303,8 @@ impl Broker {
         self.channels.cut(|channel| nodes.owner(keys::tag(channel)).is_none_or(|owner| owner == node));
         if nodes.owner(REGISTRY).is_none_or(|owner| owner == node) {
             self.registry.down();
-            self.down_since.get_or_insert_with(Instant::now);
         }
+        self.down_since.get_or_insert_with(Instant::now);
         self.nodes.doubt_map();
         for asked in lost {
             self.lost(asked);
@@ -355,9 +357,11 @@ impl Broker {
             self.happened(event);
         }
         self.ask_map(now);
-        if !self.is_up(REGISTRY) {
+        if self.down_since.is_some() {
             // What has waited for long enough is refused.
             self.take_commands();
+        }
+        if !self.is_up(REGISTRY) {
             return;
         }
         if due(&mut self.times.beats, HEARTBEAT_MS, now) {

@@ -85,6 +85,12 @@ impl<A: Purpose> Nodes<A> {
         self.owner(tag).and_then(|owner| self.nodes.get(&owner)).is_some_and(Node::is_up)
     }
 
+    /// Whether whatever is asked for can be asked for now.
+    pub(crate) fn are_all_up(&self) -> bool {
+        let known = self.cluster.as_ref().is_none_or(|cluster| !cluster.by_address.is_empty());
+        known && self.nodes.values().all(Node::is_up)
+    }
+
     /// Whether something has been asked and not answered.
     pub(crate) fn is_waiting(&self) -> bool {
         self.nodes.values().any(Node::is_waiting)

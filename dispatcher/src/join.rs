@@ -104,7 +104,7 @@ async fn answer(app: &App, room: &RoomName, excluded: Option<WorkerId>) -> Resul
 
     let chosen = {
         let mut handouts = app.handouts.lock().unwrap_or_else(PoisonError::into_inner);
-        handouts.choose(&workers, excluded, wall_clock())
+        handouts.choose(room, &workers, &[], excluded, wall_clock())
     };
     let chosen = workers.iter().find(|worker| Some(worker.id) == chosen).ok_or(Refusal::NoWorkers)?;
     let mut bytes_left = JOIN_MESSAGES_BYTES_MAX;

@@ -10,6 +10,22 @@ pub(crate) const ASKED_MAX: usize = chatup_broker::limits::BROKER_QUEUE_MAX;
 /// How long a hand-out counts while its worker reports the same number of connections, in
 /// milliseconds: a beat for the client to connect in, and a beat for the worker to tell.
 pub(crate) const HANDOUT_MS: u64 = 2 * HEARTBEAT_MS;
+/// How long a client may take to connect to the worker that it was handed, in milliseconds: for one
+/// to two times as long a hand-out counts on when its worker tells another number.
+pub(crate) const CONNECTING_MS: u64 = 250;
+/// For how many connections a hand-out counts until its worker has told: dispatchers hand out
+/// without knowing of each other. With more of them than this, a rush may overfill a worker.
+pub(crate) const HANDOUT_WEIGHT: u64 = 4;
+/// How far above the mean a worker's load may be for it to be given more of a room that it serves,
+/// in percent of the mean: what a room's staying together may cost in balance. More than this
+/// gathers no better (`choose/simulation.rs`).
+pub(crate) const LOAD_ABOVE_MEAN_PERCENT: u64 = 10;
+/// The same in connections, on top: so few are nothing to a worker, and rooms gather on workers that
+/// have little to do as well.
+pub(crate) const LOAD_SLACK: u64 = 64;
+/// From how many viewers on a worker a room may be split sooner: a further worker's copy of each
+/// message is little beside what is sent to so many.
+pub(crate) const ROOM_VIEWERS_MUCH: u64 = 64;
 
 /// Most history in the answer to `/join`, in bytes of JSON, the newest first: ChatUp's library
 /// sends the whole answer back when its worker has failed.

@@ -4,7 +4,7 @@
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run test lint unit client browser deny bench bench-check bench-check-proof valgrind peers
+.PHONY: help run cluster test lint unit redis-server client browser deny bench bench-check bench-check-proof valgrind peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -19,10 +19,17 @@ lint: ## Formatting and clippy, warnings denied
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 # Programs and tests are built at once: apart, what they share would be built twice, with other features.
-unit: ## Rust: unit, simulation and black box tests
+unit: redis-server ## Rust: unit, simulation and black box tests
 	$(CARGO) build --workspace --locked --bins --tests
 	$(CARGO) test --workspace --locked
 	CHATUP_WORKER_IO=epoll $(CARGO) test --workspace --locked --test chat --test bad_input --test soak
+
+redis-server:
+	@command -v redis-server >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq redis-server >/dev/null; } \
+		|| { echo "this needs Redis: apt-get install redis-server"; exit 1; }
+
+cluster: redis-server ## Start Redis, two dispatchers and four workers here, to try out a cluster and its faults
+	$(CARGO) run --release --locked -p chatup -- cluster $(ARGS)
 
 client: ## TypeScript library and demo page: types, tests, and that the committed bundle is fresh
 	@command -v npm >/dev/null || { echo "make client needs Node 20 or newer with npm: apt-get install nodejs npm"; exit 1; }

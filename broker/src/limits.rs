@@ -31,7 +31,7 @@ pub const BATCHES_IN_FLIGHT_MAX: usize = 16;
 pub const REDIS_ANSWER_MS_MAX: u64 = 2_000;
 /// How long what is asked waits for Redis to be back, in milliseconds, before it is refused. Once Redis
 /// has been away for so long, everything is refused at once.
-pub const REDIS_HOLD_MS: u64 = 1_000;
+pub const REDIS_HOLD_MS: u64 = 500;
 /// Longest time to connect to Redis, log in and load the scripts, in milliseconds.
 pub const REDIS_CONNECT_MS_MAX: u64 = 3_000;
 /// Pause before the first attempt to connect again, in milliseconds; doubled up to the longest.

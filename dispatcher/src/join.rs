@@ -8,7 +8,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chatup_core::exchange::{Answer, Operation, WorkerId};
+use chatup_core::exchange::{Answer, Operation, RoomStats, WorkerId};
 use chatup_core::names::RoomName;
 use chatup_core::refusal::{Refusal, Refused};
 use serde::{Deserialize, Serialize};
@@ -93,18 +93,22 @@ async fn answer(app: &App, room: &RoomName, excluded: Option<WorkerId>) -> Resul
         Answer::Workers(workers) => workers,
         other => return Err(unexpected(&other).into()),
     };
-    let stats = match stats.answer().await? {
-        Answer::Stats(stats) => stats,
-        other => return Err(unexpected(&other).into()),
+    // While the store cannot be reached, the workers last known still serve the rooms that they have open:
+    // a client is better off there than nowhere.
+    let stats = match stats.answer().await {
+        Ok(Answer::Stats(stats)) => stats,
+        Ok(other) => return Err(unexpected(&other).into()),
+        Err(_) => RoomStats::default(),
     };
-    let history = match history.answer().await? {
-        Answer::History(history) => history,
-        other => return Err(unexpected(&other).into()),
+    let history = match history.answer().await {
+        Ok(Answer::History(history)) => history,
+        Ok(other) => return Err(unexpected(&other).into()),
+        Err(_) => Vec::new(),
     };
 
     let chosen = {
         let mut handouts = app.handouts.lock().unwrap_or_else(PoisonError::into_inner);
-        handouts.choose(room, &workers, &[], excluded, wall_clock())
+        handouts.choose(room, &workers, &stats.serving, excluded, wall_clock())
     };
     let chosen = workers.iter().find(|worker| Some(worker.id) == chosen).ok_or(Refusal::NoWorkers)?;
     let mut bytes_left = JOIN_MESSAGES_BYTES_MAX;

@@ -225,7 +225,7 @@ impl Broker {
                         Ok(OnTopic::Message(publication)) => self.channels.published(publication),
                         Ok(OnTopic::Renewed) => self.channels.doubt(&channel),
                         Err(error) => {
-                            tracing::error!(%error, %channel, "something else publishes on a topic of ours")
+                            tracing::error!(%error, %channel, "something else publishes on a topic of ours");
                         }
                     },
                     None if topic == self.desk.keys.banned_topic() => self.banned_elsewhere(&bytes),
@@ -233,10 +233,8 @@ impl Broker {
                 }
             }
             // Unless it is nobody's any more here, the server has given its slot away.
-            PushKind::SUnsubscribe => {
-                if channel.is_some_and(|channel| self.channels.is_open(&channel)) {
-                    self.nodes.doubt_map();
-                }
+            PushKind::SUnsubscribe if channel.as_ref().is_some_and(|one| self.channels.is_open(one)) => {
+                self.nodes.doubt_map();
             }
             _ => {}
         }

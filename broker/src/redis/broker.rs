@@ -188,9 +188,7 @@ impl Broker {
     /// Puts what has been asked for into the next batch.
     fn send(&mut self) {
         loop {
-            for ask in self.channels.take_asks() {
-                self.ask_channel(ask);
-            }
+            self.ask_channels();
             for (client, event) in self.channels.take_events() {
                 self.deliver(client, event);
             }
@@ -205,6 +203,13 @@ impl Broker {
             }
         }
         self.nodes.send();
+    }
+
+    /// Puts the questions about channels in their order among the others.
+    pub(super) fn ask_channels(&mut self) {
+        for ask in self.channels.take_asks() {
+            self.ask_channel(ask);
+        }
     }
 
     /// Hands an event over, however long that takes: until there is room, nothing more is taken.

@@ -6,6 +6,9 @@
 //! under way everything that comes is held. After a cut, and whenever an offset is missing, the channel is
 //! asked for again from where it is here.
 
+#[cfg(test)]
+mod simulation;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -61,6 +64,8 @@ struct Channel {
     /// The last message handed over. Nothing before the first answer.
     head: Option<Position>,
     questions: u32,
+    /// The store has the past of `head`, as it said since the last cut.
+    known: bool,
     /// What came while questions were under way.
     held: Vec<Publication>,
     /// Something is missing: to be asked again once all is answered.
@@ -188,7 +193,7 @@ impl Channels {
             return;
         }
         for publication in std::mem::take(&mut channel.held) {
-            channel.take(publication, &mut self.events);
+            channel.take(&publication, &mut self.events);
         }
         if std::mem::take(&mut channel.again) && channel.head.is_some() {
             let ask = channel.ask(name, channel.head);
@@ -204,7 +209,7 @@ impl Channels {
             return;
         }
         let name = publication.channel.clone();
-        channel.take(publication, &mut self.events);
+        channel.take(&publication, &mut self.events);
         if std::mem::take(&mut channel.again) && channel.head.is_some() {
             let ask = channel.ask(&name, channel.head);
             self.asks.push(ask);
@@ -232,6 +237,7 @@ impl Channels {
             }
             channel.opening.clear();
             channel.questions = 0;
+            channel.known = false;
             channel.held.clear();
             channel.again = false;
             // Answers of before are none: the channel lives anew.
@@ -255,6 +261,12 @@ impl Channels {
         self.all.contains_key(name)
     }
 
+    /// The last message of a channel that was handed over.
+    #[cfg(test)]
+    fn head_of(&self, name: &ChannelName) -> Option<Position> {
+        self.all.get(name)?.head
+    }
+
     /// Those that somebody has open.
     pub(crate) fn names(&self) -> impl Iterator<Item = &ChannelName> {
         self.all.keys()
@@ -269,6 +281,7 @@ impl Channel {
             opening: Vec::new(),
             head: None,
             questions: 0,
+            known: false,
             held: Vec::new(),
             again: false,
         }
@@ -290,7 +303,7 @@ impl Channel {
     }
 
     /// Hands a message over if it is the next; asks again if one is missing.
-    fn take(&mut self, publication: Publication, events: &mut Vec<(ClientId, Event)>) {
+    fn take(&mut self, publication: &Publication, events: &mut Vec<(ClientId, Event)>) {
         let Some(head) = self.head else { return };
         let same = publication.epoch == head.epoch;
         if same && publication.offset == head.offset.next() {
@@ -308,6 +321,15 @@ impl Channel {
 
     /// Hands over what follows here, or the whole channel anew where that cannot be told.
     fn caught_up(&mut self, name: &ChannelName, synced: &Synced, events: &mut Vec<(ClientId, Event)>) {
+        if self.known && self.head.is_some_and(|own| following(own, synced).is_none()) {
+            // So much came meanwhile that the answer does not reach back: but it is here.
+            let upto = synced.head.offset;
+            let (before, behind) =
+                std::mem::take(&mut self.held).into_iter().partition(|one| one.offset <= upto);
+            self.held = behind;
+            let before: Vec<Publication> = before;
+            before.iter().for_each(|publication| self.take(publication, events));
+        }
         if let Some(own) = self.head {
             match following(own, synced) {
                 Some(entries) => {
@@ -323,6 +345,7 @@ impl Channel {
             }
         }
         self.head = Some(synced.head);
+        self.known = true;
     }
 }
 

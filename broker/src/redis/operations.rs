@@ -30,7 +30,11 @@ impl Broker {
         }
         match operation {
             Operation::Publish(publish) => self.publish(asker, publish),
-            Operation::Open(channel) => self.channels.open(asker.0, asker.1, &channel),
+            Operation::Open(channel) => {
+                self.channels.open(asker.0, asker.1, &channel);
+                // Now: a close that follows must come behind it.
+                self.ask_channels();
+            }
             Operation::Close(channel) => {
                 if self.channels.close(asker.0, &channel) {
                     self.unsubscribe(&channel);

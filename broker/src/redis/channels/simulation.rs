@@ -1,0 +1,366 @@
+//! Channels against a store in a few lines, with everything that can come between: other publishers,
+//! cuts, tails lost, answers and publications that arrive in any order that a connection allows.
+
+use std::collections::{HashMap, VecDeque};
+
+use chatup_core::exchange::{Answer, Event, Ticket};
+use chatup_core::message::Publication;
+use chatup_core::names::ChannelName;
+use chatup_core::position::{Epoch, MessageId, Offset, Position};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::{Ask, Channels, Entry, Synced};
+use crate::contract::ClientId;
+
+/// Messages that the store keeps.
+const KEPT: usize = 6;
+const CLIENTS: u32 = 3;
+const STEPS: usize = 400;
+
+/// What Redis has of a channel, and the steps of its scripts.
+struct Store {
+    epoch: u64,
+    epochs: u64,
+    entries: VecDeque<Entry>,
+    head: Position,
+    next_id: u128,
+}
+
+impl Store {
+    fn new() -> Store {
+        let head = Position { epoch: Epoch(1), offset: Offset::START, id: MessageId::NONE };
+        Store { epoch: 1, epochs: 1, entries: VecDeque::new(), head, next_id: 0 }
+    }
+
+    fn publish(&mut self) -> Entry {
+        self.next_id += 1;
+        let id = MessageId::from_random(self.next_id);
+        let entry = Entry { offset: self.head.offset.next(), id, payload: b"{}".as_slice().into() };
+        self.head = Position { epoch: Epoch(self.epoch), offset: entry.offset, id };
+        self.entries.push_back(entry.clone());
+        while self.entries.len() > KEPT + 1 {
+            self.entries.pop_front();
+        }
+        entry
+    }
+
+    /// As `sync.lua`. Returns whether the count began anew.
+    fn sync(&mut self, from: Option<Position>) -> (Synced, bool) {
+        let mut renewed = false;
+        if let Some(own) = from.filter(|own| own.epoch == self.head.epoch) {
+            let first = self.entries.front().map(|entry| entry.offset);
+            let there = if own.offset == self.head.offset {
+                Some(self.head.id)
+            } else if own.offset == Offset::START {
+                (first == Some(Offset(1))).then_some(MessageId::NONE)
+            } else {
+                self.entries.iter().find(|entry| entry.offset == own.offset).map(|entry| entry.id)
+            };
+            if there == Some(own.id) {
+                let entries =
+                    self.entries.iter().filter(|entry| entry.offset > own.offset).cloned().collect();
+                return (Synced { head: self.head, follows: true, entries }, false);
+            }
+            if there.is_some() || own.offset > self.head.offset {
+                self.renew();
+                renewed = true;
+            }
+        }
+        let entries = self.entries.iter().cloned().collect();
+        (Synced { head: self.head, follows: false, entries }, renewed)
+    }
+
+    fn renew(&mut self) {
+        self.epochs += 1;
+        self.epoch = self.epochs;
+        self.head.epoch = Epoch(self.epoch);
+    }
+
+    fn lose_tail(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.entries.len() < 2 {
+                return;
+            }
+            self.entries.pop_back();
+            let last = self.entries.back().expect("one is left");
+            self.head = Position { offset: last.offset, id: last.id, ..self.head };
+        }
+    }
+}
+
+/// What comes over the connection.
+enum Wire {
+    Message(Publication),
+    Renewed,
+    Answer(Ask, Synced),
+}
+
+/// What a client has been told.
+#[derive(Default)]
+struct Told {
+    open: bool,
+    at: Option<Position>,
+    seen: HashMap<Offset, MessageId>,
+    asked: Vec<Ticket>,
+    /// Asked before it closed the channel: answered, but worth nothing.
+    void: Vec<Ticket>,
+}
+
+struct World {
+    random: StdRng,
+    seed: u64,
+    name: ChannelName,
+    store: Store,
+    channels: Channels,
+    up: bool,
+    subscribed: bool,
+    /// Questions; nothing: to subscribe no longer.
+    to_server: VecDeque<Option<Ask>>,
+    from_server: VecDeque<Wire>,
+    clients: HashMap<ClientId, Told>,
+    tickets: u128,
+    lost_tail: bool,
+    trimmed: bool,
+    resets: usize,
+}
+
+impl World {
+    fn publish(&mut self) {
+        let entry = self.store.publish();
+        if self.subscribed {
+            self.from_server.push_back(Wire::Message(Publication {
+                channel: self.name.clone(),
+                epoch: self.store.head.epoch,
+                offset: entry.offset,
+                id: entry.id,
+                payload: entry.payload,
+            }));
+        }
+    }
+
+    fn server_step(&mut self) {
+        let ask = match self.to_server.pop_front() {
+            None => return,
+            Some(None) => {
+                self.subscribed = false;
+                return;
+            }
+            Some(Some(ask)) => ask,
+        };
+        self.subscribed |= ask.subscribe;
+        let behind = self.channels.head_of(&self.name);
+        // Whose last message is not kept any more cannot be told whether it is of this past.
+        self.trimmed |= behind.is_some_and(|head| {
+            self.store.entries.front().is_some_and(|first| first.offset > head.offset.max(Offset(1)))
+        });
+        let (synced, renewed) = self.store.sync(ask.from);
+        if renewed && self.subscribed {
+            self.from_server.push_back(Wire::Renewed);
+        }
+        self.from_server.push_back(Wire::Answer(ask, synced));
+    }
+
+    /// A part of what is on its way arrives: publications are taken before answers.
+    fn arrive(&mut self, count: usize) {
+        let some: Vec<Wire> = self.from_server.drain(..count.min(self.from_server.len())).collect();
+        let (answers, pushes): (Vec<_>, Vec<_>) =
+            some.into_iter().partition(|one| matches!(one, Wire::Answer(..)));
+        for push in pushes {
+            match push {
+                Wire::Message(publication) => self.channels.published(publication),
+                _ => self.channels.doubt(&self.name),
+            }
+        }
+        for answer in answers {
+            let Wire::Answer(ask, synced) = answer else { continue };
+            match ask.asker {
+                Some(asker) => self.channels.opened(&ask.channel, ask.question, asker, &synced),
+                None => self.channels.synced(&ask.channel, ask.question, &synced),
+            }
+        }
+        self.pump();
+    }
+
+    /// Takes what the channels want said.
+    fn pump(&mut self) {
+        let asks = self.channels.take_asks();
+        assert!(self.up || asks.is_empty(), "seed {}: asked while cut off", self.seed);
+        self.to_server.extend(asks.into_iter().map(Some));
+        for (client, event) in self.channels.take_events() {
+            self.tell(client, event);
+        }
+    }
+
+    fn tell(&mut self, client: ClientId, event: Event) {
+        let seed = self.seed;
+        let told = self.clients.entry(client).or_default();
+        let tail = match event {
+            Event::Published(one) => {
+                let at =
+                    told.at.unwrap_or_else(|| panic!("seed {seed}: a message before the channel is open"));
+                assert!(told.open, "seed {seed}: a message of a closed channel");
+                assert_eq!(
+                    (one.epoch, one.offset),
+                    (at.epoch, at.offset.next()),
+                    "seed {seed}: not the next"
+                );
+                told.at = Some(Position { epoch: one.epoch, offset: one.offset, id: one.id });
+                told.seen.insert(one.offset, one.id);
+                return;
+            }
+            Event::Answer(ticket, Answer::Opened(tail)) => {
+                if let Some(place) = told.void.iter().position(|asked| *asked == ticket) {
+                    told.void.remove(place);
+                    return;
+                }
+                let place = told.asked.iter().position(|asked| *asked == ticket);
+                told.asked.remove(place.unwrap_or_else(|| panic!("seed {seed}: an answer to nothing")));
+                tail
+            }
+            Event::Renewed(tail) => {
+                self.resets += 1;
+                assert!(told.open, "seed {seed}: a closed channel begins anew");
+                assert!(self.lost_tail || self.trimmed, "seed {seed}: begun anew for nothing");
+                tail
+            }
+            other => panic!("seed {seed}: {other:?}"),
+        };
+        told.seen.clear();
+        let mut at = tail.before;
+        for one in &tail.messages {
+            assert_eq!(
+                (one.epoch, one.offset),
+                (at.epoch, at.offset.next()),
+                "seed {seed}: a tail with a hole"
+            );
+            at = Position { epoch: one.epoch, offset: one.offset, id: one.id };
+            told.seen.insert(one.offset, one.id);
+        }
+        told.at = Some(at);
+    }
+
+    fn cut(&mut self) {
+        self.up = false;
+        self.subscribed = false;
+        self.from_server.clear();
+        let lost: Vec<Ask> = self.to_server.drain(..).flatten().collect();
+        self.channels.cut(|_| true);
+        for ask in lost {
+            match ask.asker {
+                Some(asker) => drop(self.channels.refused(&ask.channel, ask.question, asker)),
+                None => self.channels.unanswered(&ask.channel, ask.question),
+            }
+        }
+        // Whoever waited is told that it cannot be had.
+        for told in self.clients.values_mut() {
+            if !told.asked.is_empty() && told.at.is_none() {
+                told.open = false;
+            }
+            told.asked.clear();
+            told.void.clear();
+        }
+        self.pump();
+    }
+
+    fn step(&mut self) {
+        let client = ClientId(self.random.random_range(0..CLIENTS));
+        match self.random.random_range(0..100) {
+            0..30 => self.publish(),
+            30..50 => self.server_step(),
+            50..75 => {
+                let count = self.random.random_range(1..6);
+                self.arrive(count);
+            }
+            75..85 if self.up => {
+                self.tickets += 1;
+                let ticket = Ticket(self.tickets);
+                let told = self.clients.entry(client).or_default();
+                told.asked.push(ticket);
+                told.open = true;
+                self.channels.open(client, ticket, &self.name);
+                self.pump();
+            }
+            85..90 => {
+                if self.channels.close(client, &self.name) && self.up {
+                    self.to_server.push_back(None);
+                }
+                let told = self.clients.entry(client).or_default();
+                (told.open, told.at) = (false, None);
+                let void = std::mem::take(&mut told.asked);
+                told.void.extend(void);
+                self.pump();
+            }
+            90..94 if self.up => self.cut(),
+            94..96 if !self.up => {
+                self.lost_tail = true;
+                let count = self.random.random_range(1..4);
+                self.store.lose_tail(count);
+            }
+            96.. if !self.up => self.heal(),
+            _ => {}
+        }
+    }
+
+    fn heal(&mut self) {
+        self.up = true;
+        self.channels.resume(|_| true);
+        self.pump();
+    }
+
+    /// Everything on its way arrives; then everybody has what the store has.
+    fn settle(&mut self) {
+        if !self.up {
+            self.heal();
+        }
+        while !self.to_server.is_empty() || !self.from_server.is_empty() {
+            self.server_step();
+            self.arrive(usize::MAX);
+        }
+        for (client, told) in &self.clients {
+            let seed = self.seed;
+            assert!(told.asked.is_empty() && told.void.is_empty(), "seed {seed}: {client:?} has no answer");
+            if !told.open {
+                continue;
+            }
+            assert_eq!(told.at, Some(self.store.head), "seed {seed}: {client:?} is not up to date");
+            for entry in &self.store.entries {
+                if let Some(seen) = told.seen.get(&entry.offset) {
+                    assert_eq!(
+                        *seen, entry.id,
+                        "seed {seed}: {client:?} was told another message {:?}",
+                        entry.offset
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn run(seed: u64) -> usize {
+    let mut world = World {
+        random: StdRng::seed_from_u64(seed),
+        seed,
+        name: ChannelName::new("m_a").expect("a name"),
+        store: Store::new(),
+        channels: Channels::default(),
+        up: true,
+        subscribed: false,
+        to_server: VecDeque::new(),
+        from_server: VecDeque::new(),
+        clients: HashMap::new(),
+        tickets: 0,
+        lost_tail: false,
+        trimmed: false,
+        resets: 0,
+    };
+    (0..STEPS).for_each(|_| world.step());
+    world.settle();
+    world.resets
+}
+
+#[test]
+fn everybody_is_told_everything_in_order_or_that_it_begins_anew() {
+    let resets: usize = (0..20_000).map(run).sum();
+    assert!(resets > 100, "only {resets} times did a channel begin anew: the dice do not reach it");
+}

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use chatup_core::exchange::{Answer, Event, WorkerId};
+use chatup_core::exchange::{Answer, Event};
 use chatup_core::names::ChannelName;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use tokio::sync::Notify;
@@ -22,13 +22,11 @@ use super::channels::Channels;
 use super::connect::Found;
 use super::desk::{Desk, REGISTRY};
 use super::keys::{self, Keys};
-use super::nodes::{Happened, NodeId, Nodes};
-use super::people;
+use super::nodes::Nodes;
 use super::presence::Presence;
 use super::registry::Registry;
 use super::scripts::{Keeping, Scripts};
 use super::settings::RedisSettings;
-use super::slots::SlotMap;
 use crate::contract::{BrokerHandle, ClientId, Command, Drive, Inbox};
 use crate::limits::{
     CHANGES_MS, CHANNEL_CHECK_MS, CHANNEL_CHECKS_PER_S_MAX, COMMANDS_PER_DRIVE, HEARTBEAT_MS,
@@ -77,11 +75,11 @@ pub(super) struct Broker {
     unchecked: Vec<ChannelName>,
     times: Times,
     /// Since when a server of Redis cannot be reached.
-    down_since: Option<Instant>,
+    pub(super) down_since: Option<Instant>,
     stopping: Option<Instant>,
-    said_unreachable: bool,
+    pub(super) said_unreachable: bool,
     /// What was last found at the other end.
-    looked_at: Option<Found>,
+    pub(super) looked_at: Option<Found>,
 }
 
 /// When what was last done.
@@ -180,6 +178,11 @@ impl Broker {
         }
     }
 
+    /// Looks at what waits, soon.
+    pub(super) fn ring(&self) {
+        self.bell.0.notify_one();
+    }
+
     /// Whether what lies under a hash tag can be asked for.
     pub(super) fn is_up(&self, tag: &str) -> bool {
         self.nodes.is_up(tag)
@@ -228,135 +231,6 @@ impl Broker {
         }
     }
 
-    fn happened(&mut self, event: Happened<Asked>) {
-        match event {
-            Happened::Up(node, found) => self.up(node, &found),
-            Happened::Arrived(node, arrived) => {
-                for push in arrived.pushes {
-                    self.pushed(push);
-                }
-                let mut answers = arrived.answers.into_iter();
-                while let Some((asked, value)) = answers.next() {
-                    if let Err(error) = self.answered(asked, value) {
-                        // What follows would be read wrongly, too.
-                        for (asked, _) in answers {
-                            self.lost(asked);
-                        }
-                        self.give_up(node, &error);
-                        break;
-                    }
-                }
-            }
-            Happened::Down { node, lost, why } => self.down(node, lost, &why),
-            Happened::Unreachable(why) => {
-                if !std::mem::replace(&mut self.said_unreachable, true) {
-                    tracing::error!("Redis cannot be reached: {why}; trying on");
-                } else {
-                    tracing::debug!("Redis cannot be reached: {why}");
-                }
-            }
-        }
-    }
-
-    /// What came cannot be right: the connection is made anew.
-    fn give_up(&mut self, node: NodeId, why: &str) {
-        if let Some(event) = self.nodes.give_up(node, why) {
-            self.happened(event);
-        }
-    }
-
-    fn up(&mut self, node: NodeId, found: &Found) {
-        tracing::info!(persistence = found.persistence, "connected to {}", found.name);
-        if self.looked_at.as_ref() != Some(found) {
-            for warning in &found.warnings {
-                tracing::warn!("{}: {warning}", found.name);
-            }
-            self.looked_at = Some(found.clone());
-        }
-        self.said_unreachable = false;
-        self.desk.set_sharded(found.sharded);
-        self.resume(Some(node));
-    }
-
-    /// Takes up what lies on a server, or on all of them.
-    pub(super) fn resume(&mut self, node: Option<NodeId>) {
-        let nodes = &self.nodes;
-        let is_there = |tag: &str| nodes.is_up(tag) && (node.is_none() || nodes.owner(tag) == node);
-        self.channels.resume(|channel| is_there(keys::tag(channel)));
-        if nodes.are_all_up() {
-            self.down_since = None;
-            self.bell.0.notify_one();
-        }
-        if is_there(REGISTRY) {
-            self.registry.up(Instant::now());
-            let mut cmd = redis::cmd("SUBSCRIBE");
-            cmd.arg(self.desk.keys.banned_topic());
-            self.desk.ask(REGISTRY, cmd, Asked::Subscription);
-            self.beat();
-            // Known before anybody asks.
-            self.desk.ask(REGISTRY, self.desk.roster(), Asked::Roster(None));
-        }
-        let workers: Vec<_> = self.presence.borrow().workers().map(|(worker, _)| worker).collect();
-        for worker in workers {
-            self.reconcile(worker);
-        }
-    }
-
-    fn down(&mut self, node: NodeId, lost: Vec<Asked>, why: &str) {
-        tracing::error!("a connection to Redis is lost: {why}; publishing is refused until it is back");
-        let nodes = &self.nodes;
-        self.channels.cut(|channel| nodes.owner(keys::tag(channel)).is_none_or(|owner| owner == node));
-        if nodes.owner(REGISTRY).is_none_or(|owner| owner == node) {
-            self.registry.down();
-        }
-        self.down_since.get_or_insert_with(Instant::now);
-        self.nodes.doubt_map();
-        for asked in lost {
-            self.lost(asked);
-        }
-    }
-
-    /// Asks a cluster which server has which slots, when that is due.
-    fn ask_map(&mut self, now: Instant) {
-        if let Some(node) = self.nodes.map_asked_of(now) {
-            let mut cmd = redis::cmd("CLUSTER");
-            cmd.arg("SLOTS");
-            // If it is lost, it is asked again.
-            let _ = self.nodes.ask_node(node, cmd, Asked::Map(node));
-        }
-    }
-
-    /// A cluster has said which server has which slots.
-    pub(super) fn take_map(&mut self, map: SlotMap) {
-        let (gone, moved) = self.nodes.take_map(map);
-        for event in gone {
-            self.happened(event);
-        }
-        if moved {
-            // What has moved is subscribed to where it is now, and caught up.
-            self.channels.cut(|_| true);
-            self.resume(None);
-        }
-    }
-
-    /// Tells Redis of a worker again.
-    pub(super) fn reconcile(&self, worker: WorkerId) {
-        let work = people::reconcile(Rc::clone(&self.desk), Rc::clone(&self.presence), worker);
-        let (finished, filled) = (Rc::clone(&self.finished), Rc::clone(&self.desk.filled));
-        tokio::task::spawn_local(async move {
-            match work.await {
-                Ok(banned) => {
-                    let banned =
-                        banned.into_iter().map(|(room, name, banned)| Finished::Banned(room, name, banned));
-                    finished.borrow_mut().extend(banned);
-                    filled.notify_one();
-                }
-                // With the next connection.
-                Err(why) => tracing::debug!(?why, "telling Redis of this worker's people was cut short"),
-            }
-        });
-    }
-
     fn tick(&mut self, now: Instant) {
         for event in self.nodes.tick(now) {
             self.happened(event);
@@ -394,7 +268,7 @@ impl Broker {
     }
 
     /// Workers that tell no heartbeat of their own are alive as long as this process.
-    fn beat(&self) {
+    pub(super) fn beat(&self) {
         for (worker, own) in self.presence.borrow().workers().filter(|(_, own)| own.record.is_none()) {
             let cmd = self.desk.beat(own.lease, "", !own.registered);
             self.desk.ask(REGISTRY, cmd, Asked::Beat(None, worker, own.lease));

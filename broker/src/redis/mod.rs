@@ -10,7 +10,8 @@
 //!   servers, lost and found again; [`link`]: a connection that works
 //! - [`keys`], [`scripts`] (with `lua/`), [`reply`]: names, steps and answers; [`desk`]: questions put together
 //! - [`channels`], [`presence`], [`registry`]: what is known of rooms, people and workers, without I/O
-//! - [`asked`], [`operations`], [`answers`], [`people`]: what is asked for and what is done with the answers
+//! - [`broker`]: the loop; [`recovery`]: servers that come and go; [`asked`], [`operations`], [`answers`],
+//!   [`people`]: what is asked for and what is done with the answers
 
 mod answers;
 mod asked;
@@ -25,6 +26,7 @@ mod nodes;
 mod operations;
 mod people;
 mod presence;
+mod recovery;
 mod registry;
 mod reply;
 mod scripts;

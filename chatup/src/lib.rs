@@ -1,9 +1,9 @@
-//! The one program: `chatup` (all in one), `chatup worker`, `chatup dispatcher`, `chatup token`,
+//! The one program: `chatup` (all in one), `chatup worker`, `chatup dispatcher`, `chatup cluster`, `chatup token`,
 //! `chatup config`. Here the command line, the settings and the keys for trying out become
 //! arguments; the other crates never look for any of it themselves.
 //!
 //! Layout, from the edge inwards:
-//! - [`cli`]: how the command line is written; [`commands`]: what is done for it
+//! - [`cli`] (with `durations`): how the command line is written; [`commands`]: what is done for it
 //! - [`config`]: settings from file, environment and flags, checked, each with its place
 //! - [`state`]: the state directory and the demo keys; [`token`]: making tokens
 //! - [`printed`], [`logging`]: standard output and standard error
@@ -12,6 +12,7 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+mod durations;
 pub mod logging;
 pub mod printed;
 pub mod run;

@@ -224,13 +224,13 @@ pub struct TokenArgs {
 /// `chatup token admin`.
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Make a token that posts or bans, to be sent to /post or /ban once
+    /// Make a token that posts, bans or unbans, to be sent there once; or one that reads
     Admin(AdminArgs),
 }
 
 /// What an admin's token orders.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("orders").required(true).args(["post", "ban"]))]
+#[command(group = ArgGroup::new("orders").required(true).args(["post", "ban", "unban", "read"]))]
 pub struct AdminArgs {
     /// Post what a file says: a JSON array of {"channel", "msg", …}; - reads standard input
     #[arg(long, value_name = "FILE")]
@@ -239,11 +239,17 @@ pub struct AdminArgs {
     /// "channel", "expire"}; - reads standard input
     #[arg(long, value_name = "NAME|FILE")]
     pub ban: Option<String>,
+    /// Lift the ban of this user in --room
+    #[arg(long, value_name = "NAME", requires = "room")]
+    pub unban: Option<String>,
+    /// Read /bans/ROOM and /workers, as "Authorization: Bearer TOKEN"
+    #[arg(long)]
+    pub read: bool,
     /// The room to ban from
-    #[arg(long, requires = "ban")]
+    #[arg(long, conflicts_with_all = ["post", "read"])]
     pub room: Option<String>,
     /// How long the ban lasts: a number and s, m, h or d; for ever if not given
-    #[arg(long = "for", value_name = "TIME", requires = "room", value_parser = ban_s)]
+    #[arg(long = "for", value_name = "TIME", requires = "room", conflicts_with = "unban", value_parser = ban_s)]
     pub for_s: Option<u64>,
     /// Time until which the token must be used: a number and s, m, h or d; at most 24h
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = admin_lifetime_s)]

@@ -82,6 +82,8 @@ pub enum Orders {
     Post,
     /// Users to ban.
     Ban,
+    /// Users whose bans to lift.
+    Unban,
 }
 
 #[derive(Serialize)]
@@ -158,6 +160,7 @@ impl Orders {
             let refused: Option<Refusal> = match self {
                 Orders::Post => verifier.posts(&token, now).err(),
                 Orders::Ban => verifier.bans(&token, now).err(),
+                Orders::Unban => verifier.unbans(&token, now).err(),
             };
             if refused.is_some() {
                 return Err(TokenError::Entry { from: from.to_owned(), number: at + 1, form: self.form() });
@@ -199,6 +202,7 @@ impl Orders {
         match self {
             Orders::Post => "post",
             Orders::Ban => "ban",
+            Orders::Unban => "unban",
         }
     }
 
@@ -206,6 +210,7 @@ impl Orders {
         match self {
             Orders::Post => "posts",
             Orders::Ban => "bans",
+            Orders::Unban => "bans to lift",
         }
     }
 
@@ -215,9 +220,25 @@ impl Orders {
                 "{\"channel\": ROOM, \"msg\": TEXT}, or with \"ev\": NAME and perhaps \"data\", \
                  and perhaps with \"user\": {…}"
             }
+            Orders::Unban => "{\"name\": USER, \"channel\": ROOM}",
             Orders::Ban => "{\"name\": USER, \"channel\": ROOM}, and perhaps \"expire\": SECONDS from 1",
         }
     }
+}
+
+/// A token with which an operator reads bans and workers, until it expires.
+///
+/// # Errors
+/// The key does not sign.
+pub fn reading(
+    signer: &Signer,
+    now: UnixMillis,
+    audience: &str,
+    lifetime_s: u64,
+) -> Result<String, TokenError> {
+    let iat = now.0 / 1_000;
+    let exp = iat.saturating_add(lifetime_s);
+    Ok(signer.sign(&json!({ "aud": audience, "iat": iat, "exp": exp, "read": true }))?)
 }
 
 /// What an admin's token has besides its orders.

@@ -167,6 +167,7 @@ pub struct BanRecord {
     /// Who.
     pub name: String,
     /// Until when, in Unix milliseconds; for ever without.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub until_ms: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! `POST /post` and `POST /ban`: what a signed token orders, carried out.
+//! `POST /post`, `POST /ban` and `POST /unban`: what a signed token orders, carried out.
 //!
 //! Answered with `OK` when the broker has answered every single order. A token with an id is
 //! claimed first: it counts as used from then on, also when the broker fails in the middle.
@@ -49,6 +49,19 @@ pub(crate) async fn ban(
         refusal => refusal.into(),
     })?;
     let operations = admin.entries.into_iter().map(|order| operation(order, now)).collect();
+    carry_out(&app, admin.once, operations).await
+}
+
+/// Lifts bans. Whoever was not banned is as free as before.
+pub(crate) async fn unban(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<&'static str, Failure> {
+    let body = token_body(&app, &headers, body).await?;
+    let admin = app.verifier.unbans(token(&body)?, wall_clock())?;
+    let lift = |order: BanOrder| Operation::Unban { room: order.channel, name: order.name };
+    let operations = admin.entries.into_iter().map(lift).collect();
     carry_out(&app, admin.once, operations).await
 }
 
@@ -115,7 +128,7 @@ async fn carry_out(
         let asked = operations.into_iter().map(|operation| app.broker.begin(operation));
         for asked in asked.collect::<Result<Vec<_>, Refused>>()? {
             match asked.answer().await? {
-                Answer::Published { .. } | Answer::Done => {}
+                Answer::Published { .. } | Answer::Done | Answer::Was(_) => {}
                 other => return Err(unexpected(&other)),
             }
         }

@@ -20,7 +20,7 @@ use crate::body::Bodies;
 use crate::broker_client::Broker;
 use crate::choose::Handouts;
 use crate::errors::Failure;
-use crate::{admin, demo_token, headers, health, join, messages, page, stats};
+use crate::{admin, demo_token, headers, health, inspect, join, messages, page, stats};
 
 /// Makes a token for a name, if it is a name that may have one.
 pub type DemoTokens = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -79,6 +79,9 @@ impl Dispatcher {
             .route("/messages/{room}", get(messages::messages))
             .route("/post", post(admin::post))
             .route("/ban", post(admin::ban))
+            .route("/unban", post(admin::unban))
+            .route("/bans/{room}", get(inspect::bans))
+            .route("/workers", get(inspect::workers))
             .route("/health", get(health::health));
         if let Some(tokens) = &app.settings.demo_tokens {
             routes = routes.route("/demo/token", demo_token::route(tokens));

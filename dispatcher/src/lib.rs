@@ -20,6 +20,7 @@ mod demo_token;
 mod errors;
 mod headers;
 mod health;
+mod inspect;
 mod join;
 mod limits;
 mod messages;

@@ -35,6 +35,14 @@ pub fn get(base: &str, path: &str) -> Answer {
     raw(base, format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", host(base)).as_bytes())
 }
 
+/// `GET` with more headers, each as it stands in a head.
+#[must_use]
+pub fn get_with(base: &str, path: &str, headers: &[&str]) -> Answer {
+    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n", host(base));
+    raw(base, head.as_bytes())
+}
+
 /// `POST`.
 #[must_use]
 pub fn post(base: &str, path: &str, content_type: &str, body: &str) -> Answer {

@@ -126,9 +126,26 @@ fn rooms_history_members_and_bans_are_one_for_all() {
     assert!((1..=60).contains(&is_refused(&mut bob, "banned")["ttl_s"].as_i64().expect("seconds")));
     let (_, offset, messages) = watcher.messages();
     assert_eq!((offset, &messages[0]["ev"], &messages[0]["data"]), (3, &json!("rmUserMsg"), &json!("Bob")));
+    let read = run(&["token", "admin", "--read", "--state-dir", &cluster.state.display().to_string()]);
+    let bearer = format!("Authorization: Bearer {read}");
+    let other = cluster.dispatchers[1].address();
+    let bans = http::get_with(&other, "/bans/lobby", &[&bearer]).json();
+    assert!(bans[0]["name"] == json!("Bob") && bans[0]["until_ms"].is_u64(), "{bans}");
+    let workers = http::get_with(&other, "/workers", &[&bearer]).json();
+    assert_eq!(workers.as_array().map(Vec::len), Some(2), "{workers}");
+    assert_eq!(http::get(&other, "/workers").status, 401);
+    assert_eq!(
+        http::get_with(&other, "/bans/lobby", &[&format!("Authorization: Bearer {token}")]).status,
+        401
+    );
     // The same order a second time, through the other one, is a replay.
     let replay = http::post(&cluster.dispatchers[1].address(), "/ban", "text/plain", &token);
     assert_eq!(replay.status, 401, "{replay:?}");
+    let lift = ["token", "admin", "--unban", "Bob", "--room", "lobby", "--state-dir"];
+    let lift = run(&[&lift[..], &[&cluster.state.display().to_string()]].concat());
+    assert_eq!(http::post(&other, "/unban", "text/plain", &lift).body, "OK");
+    bob.ok(json!({ "call": "say", "msg": "back" }));
+    assert_eq!(http::get_with(&other, "/bans/lobby", &[&bearer]).json(), json!([]));
 }
 
 /// The original's sample tokens; who holds the first is called "Test 1", the second bans "test1" and

@@ -9,7 +9,7 @@ use chatup_core::token::Signer;
 use super::{CommandError, Environment, demo_keys, now};
 use crate::cli::{AdminArgs, SigningFlags, TokenArgs, TokenCommand};
 use crate::config::{Config, Loaded, Role, read_capped};
-use crate::token::{Envelope, Orders, UserToken, ban};
+use crate::token::{Envelope, Orders, UserToken, ban, reading};
 
 /// Largest private key file, in bytes: an RSA key of 8,192 bits has about 6,400.
 const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -39,15 +39,32 @@ fn user_token(arguments: &TokenArgs, environment: &Environment) -> Result<String
 
 fn admin_token(arguments: &AdminArgs, environment: &Environment) -> Result<String, CommandError> {
     let config = settings(&arguments.key, environment)?;
+    if arguments.read {
+        let signer = signer(&arguments.key, &config, environment)?;
+        return Ok(reading(&signer, now()?, &config.auth.admin_audience, arguments.expires)?);
+    }
+    if let (Some(name), Some(room)) = (&arguments.unban, &arguments.room) {
+        return orders_token(arguments, &config, environment, Orders::Unban, &ban(name, room, None)?);
+    }
     let (orders, entries) = match (&arguments.post, &arguments.ban, &arguments.room) {
         (_, Some(name), Some(room)) => (Orders::Ban, ban(name, room, arguments.for_s)?),
         (_, Some(file), None) => (Orders::Ban, Orders::Ban.read(file, &text_of(file)?)?),
         (Some(file), None, _) => (Orders::Post, Orders::Post.read(file, &text_of(file)?)?),
         (None, None, _) => return Err(CommandError::Input("give --post or --ban".to_owned())),
     };
+    orders_token(arguments, &config, environment, orders, &entries)
+}
+
+fn orders_token(
+    arguments: &AdminArgs,
+    config: &Config,
+    environment: &Environment,
+    orders: Orders,
+    entries: &[serde_json::Value],
+) -> Result<String, CommandError> {
     let envelope =
         Envelope { audience: &config.auth.admin_audience, lifetime_s: arguments.expires, id: rand::random() };
-    Ok(orders.sign(&signer(&arguments.key, &config, environment)?, now()?, &entries, &envelope)?)
+    Ok(orders.sign(&signer(&arguments.key, config, environment)?, now()?, entries, &envelope)?)
 }
 
 fn settings(key: &SigningFlags, environment: &Environment) -> Result<Config, CommandError> {

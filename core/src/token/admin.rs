@@ -48,13 +48,18 @@ struct Claims<'a> {
     post: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     ban: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    unban: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "present")]
+    read: Option<bool>,
 }
 
-/// Which of the two kinds of orders is asked for.
-#[derive(Clone, Copy)]
+/// Which kind of orders is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Post,
     Ban,
+    Unban,
 }
 
 impl Verifier {
@@ -74,6 +79,28 @@ impl Verifier {
         self.orders(token, now, Kind::Ban, ban)
     }
 
+    /// Whose bans this token lifts. ChatUp's bare arrays lift none: a token that bans would, too.
+    ///
+    /// # Errors
+    /// The refusal: one of `Refusal::Token…`.
+    pub fn unbans(&self, token: &str, now: UnixMillis) -> Result<Admin<BanOrder>, Refusal> {
+        self.orders(token, now, Kind::Unban, ban)
+    }
+
+    /// Whether this token may read what only administrators may (`"read": true`). It may do so until it
+    /// expires, any number of times.
+    ///
+    /// # Errors
+    /// The refusal: one of `Refusal::Token…`.
+    pub fn may_read(&self, token: &str, now: UnixMillis) -> Result<(), Refusal> {
+        let payload = self.payload(token, ADMIN_TOKEN_BYTES_MAX)?;
+        let Object(claims) =
+            serde_json::from_str::<Object<Claims<'_>>>(&payload).map_err(|_| Refusal::TokenContent)?;
+        self.lifetime(&claims, now)?;
+        let only_reads = claims.post.is_none() && claims.ban.is_none() && claims.unban.is_none();
+        if claims.read == Some(true) && only_reads { Ok(()) } else { Err(Refusal::TokenContent) }
+    }
+
     fn orders<T>(
         &self,
         token: &str,
@@ -83,7 +110,7 @@ impl Verifier {
     ) -> Result<Admin<T>, Refusal> {
         let payload = self.payload(token, ADMIN_TOKEN_BYTES_MAX)?;
         let (list, once) = if payload.trim_ascii_start().starts_with('[') {
-            if !self.policy.accept_array_tokens {
+            if !self.policy.accept_array_tokens || kind == Kind::Unban {
                 return Err(Refusal::TokenContent);
             }
             (payload.as_str(), None)
@@ -107,6 +134,21 @@ impl Verifier {
         now: UnixMillis,
         kind: Kind,
     ) -> Result<(&'a RawValue, Once), Refusal> {
+        let until = self.lifetime(claims, now)?;
+        let id = claims.jti.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let id = id.and_then(|id| TokenId::new(&id).ok()).ok_or(Refusal::TokenContent)?;
+        // A token with several would be claimed by one and lost to the others.
+        let list = match (kind, claims.post, claims.ban, claims.unban) {
+            (Kind::Post, Some(list), None, None)
+            | (Kind::Ban, None, Some(list), None)
+            | (Kind::Unban, None, None, Some(list)) => list,
+            _ => return Err(Refusal::TokenContent),
+        };
+        Ok((list, Once { id, until }))
+    }
+
+    /// Until when a token counts, if it is an administrator's.
+    fn lifetime(&self, claims: &Claims<'_>, now: UnixMillis) -> Result<UnixMillis, Refusal> {
         if !Audience::includes(claims.aud.as_ref(), &self.policy.admin_audience) {
             return Err(Refusal::TokenAudience);
         }
@@ -117,14 +159,7 @@ impl Verifier {
         if claims.exp.is_none_or(|exp| exp.0.0 > latest) {
             return Err(Refusal::TokenContent);
         }
-        let id = claims.jti.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-        let id = id.and_then(|id| TokenId::new(&id).ok()).ok_or(Refusal::TokenContent)?;
-        // A token with both would be claimed by one and lost to the other.
-        let list = match (kind, claims.post, claims.ban) {
-            (Kind::Post, Some(list), None) | (Kind::Ban, None, Some(list)) => list,
-            _ => return Err(Refusal::TokenContent),
-        };
-        Ok((list, Once { id, until }))
+        Ok(until)
     }
 }
 
@@ -213,6 +248,45 @@ mod tests {
         let once = verifier.posts(&signed(&changed(&json!({"jti": "id"}))), NOW).unwrap().once;
         let until = UnixMillis((NOW_S + 60 + 5) * 1_000);
         assert_eq!(once, Some(Once { id: TokenId::new("id").unwrap(), until }));
+    }
+
+    #[test]
+    fn what_unbans_and_what_reads_do_nothing_else() {
+        let verifier = verifier(pair(Algorithm::HS256), chatup_policy());
+        let token = |more: &Value| {
+            let mut claims = json!({"aud": "chatup-admin", "exp": NOW_S + 60, "jti": "1"});
+            claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            signed(&claims.to_string())
+        };
+        let list = json!([{"name": "Ada", "channel": "lobby"}]);
+        let (unban, ban, read) = (json!({"unban": list}), json!({"ban": list}), json!({"read": true}));
+        let both = json!({"unban": list, "ban": list});
+        let reads_too = json!({"unban": list, "read": true});
+        let table = [
+            // What it says, and whether it may unban, ban, read.
+            (&unban, [true, false, false]),
+            (&ban, [false, true, false]),
+            (&read, [false, false, true]),
+            (&both, [false, false, false]),
+            (&reads_too, [true, false, false]),
+            (&json!({"read": false}), [false, false, false]),
+        ];
+        for (claims, expected) in table {
+            let token = token(claims);
+            let may = [
+                verifier.unbans(&token, NOW).is_ok(),
+                verifier.bans(&token, NOW).is_ok(),
+                verifier.may_read(&token, NOW).is_ok(),
+            ];
+            assert_eq!(may, expected, "{claims}");
+        }
+        // A bare array bans where that is allowed, and never unbans.
+        let bare = signed(&list.to_string());
+        assert!(verifier.bans(&bare, NOW).is_ok() && verifier.unbans(&bare, NOW).is_err());
+        let user = signed(&user_claims().to_string());
+        assert_eq!(verifier.may_read(&user, NOW).unwrap_err(), Refusal::TokenAudience);
+        let old = signed(&json!({"aud": "chatup-admin", "exp": NOW_S - 60, "read": true}).to_string());
+        assert_eq!(verifier.may_read(&old, NOW).unwrap_err(), Refusal::TokenExpired);
     }
 
     #[test]

@@ -4,9 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
-use chatup::config::{Config, Loaded, Role, TEMPLATE};
+use chatup::config::{Config, FlagSetting, Flags, Loaded, Role, TEMPLATE};
 use toml::{Table, Value};
 
 const HEADER: &str = "\
@@ -92,4 +93,28 @@ fn the_template_says_exactly_the_defaults_and_leaves_none_out() {
     let loaded = Loaded::load(Role::AllInOne, &Default::default(), []).unwrap();
     assert_eq!(loaded.config, Config::default());
     assert!(template.values().all(Value::is_table));
+}
+
+#[test]
+fn every_setting_has_a_variable_and_a_flag() {
+    let defaults = Table::try_from(Config::default()).unwrap();
+    for (table, fields) in &defaults {
+        for (field, value) in fields.as_table().unwrap() {
+            let key = format!("{table}.{field}");
+            let text = match value {
+                Value::Array(items) => {
+                    items.iter().map(|item| item.as_str().unwrap().to_owned()).collect::<Vec<_>>().join(",")
+                }
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            let variable = chatup::config::variable(&key);
+            let environment = [(OsString::from(&variable), OsString::from(&text))];
+            let loaded = Loaded::load(Role::AllInOne, &Flags::default(), environment);
+            assert_eq!(loaded.unwrap().config, Config::default(), "{variable}");
+            let flag = FlagSetting { flag: "--set", key: key.clone(), value: text };
+            let loaded = Loaded::load(Role::AllInOne, &Flags { config: None, settings: vec![flag] }, []);
+            assert_eq!(loaded.unwrap().config, Config::default(), "{key}");
+        }
+    }
 }

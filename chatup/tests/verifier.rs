@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
+use std::ffi::OsString;
 use std::path::Path;
 
-use chatup::config::{Config, TokenAlgorithm};
+use chatup::config::{Config, Flags, Loaded, Role, TokenAlgorithm};
 use chatup_core::message::UnixMillis;
 use chatup_core::token::Signer;
 use serde_json::json;
@@ -59,4 +60,17 @@ fn the_public_example_key_is_taken_only_where_it_is_allowed() {
     assert!(config.verifier(None).is_ok());
     config.auth.algorithms = vec![TokenAlgorithm::EdDsa];
     assert!(config.verifier(None).is_err());
+}
+
+#[test]
+fn a_key_that_is_set_is_never_shown() {
+    let secret = "correct-horse-battery-staple-correct-horse";
+    let environment =
+        ["CHATUP_AUTH_KEY", "CHATUP_REDIS_PASSWORD"].map(|name| (name.into(), OsString::from(secret)));
+    let loaded = Loaded::load(Role::AllInOne, &Flags::default(), environment).unwrap();
+    assert!(!format!("{loaded:?}").contains("horse"));
+    let Err(error) = loaded.config.verifier(None) else { panic!("a secret passed for RS256") };
+    let error = loaded.places.locate(error).to_string();
+    assert!(error.starts_with("CHATUP_AUTH_KEY: auth.key = (redacted): must be a key"), "{error}");
+    assert!(!error.contains("horse"), "{error}");
 }

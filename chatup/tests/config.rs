@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chatup::config::{FlagSetting, Flags, Loaded, Role};
-use toml::{Table, Value};
+use toml::Table;
 
 /// One row: the sources, and what comes of them.
 struct Row {

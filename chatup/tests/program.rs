@@ -256,7 +256,7 @@ fn an_admin_token_is_one_that_the_server_takes_once() {
 
     let wrong = folder.file("wrong.json", r#"[{"name":"Bob","channel":"lobby"},{"name":"Bob"}]"#);
     let rows: [(&[&str], &str); 8] = [
-        (&[], "<--post <FILE>|--ban <NAME|FILE>>"),
+        (&[], "<--post <FILE>|--ban <NAME|FILE>|--unban <NAME>|--read>"),
         (&["--ban", "Bob"], "Bob: cannot be read"),
         (&["--ban", "Bob", "--room", "a/b"], "--room \"a/b\": holds a character that is not allowed"),
         (&["--ban", "Bob", "--for", "1h"], "--room"),

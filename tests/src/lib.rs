@@ -5,6 +5,7 @@ pub mod client;
 pub mod http;
 pub mod redis;
 pub mod server;
+pub mod torture;
 
 pub use client::Client;
 pub use redis::Redis;

@@ -123,6 +123,12 @@ impl<'a> Checker<'a> {
             self.found(place, Rule::Unasked, "subscribed a second time".to_owned());
         }
         self.told(place, position, next);
+        let seen = earlier.as_ref().map_or(u64::MAX, |run| run.next);
+        let epoch = earlier.as_ref().map(|run| run.epoch);
+        if asked.is_some_and(|asked| epoch == Some(asked.epoch.as_str()) && asked.offset >= seen) {
+            let what = format!("comes back from {asked:?}, and has seen nothing from {seen} on");
+            self.found(place, Rule::Contradiction, what);
+        }
         match asked {
             Some(asked) if recovered => {
                 if position.epoch != asked.epoch || next != asked.offset + 1 || position.offset < asked.offset

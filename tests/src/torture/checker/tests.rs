@@ -233,6 +233,9 @@ fn each_fault_is_found() {
             records.window = 2;
             stays(records).splice(2..4, [(20, Event::Gap { from: 1, to: 3 })]);
         }),
+        ("it comes back from where it has not been", Rule::Contradiction, |records| {
+            records.subscribers[1].events.remove(2);
+        }),
         ("the next is beyond the end", Rule::Contradiction, |records| {
             let beyond = Event::Subscribed { asked: None, recovered: false, position: at("a", 1), next: 4 };
             stays(records)[0].1 = beyond;

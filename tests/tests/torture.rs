@@ -17,6 +17,8 @@ use rand::{RngExt, SeedableRng};
 const CAST: Cast = Cast { rooms: 3, publishers: 2, subscribers: 8 };
 /// Rooms and clients are new after so long: the checker holds a run in memory.
 const RUN: Duration = Duration::from_secs(45);
+/// How often Redis loses its tail.
+const LOSSES: usize = 4;
 
 fn seed() -> u64 {
     let told = std::env::var("CHATUP_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
@@ -91,17 +93,7 @@ fn a_lost_tail_is_told() {
     let seed = seed();
     println!("seed {seed}");
     let mut cluster = Cluster::start(2, 1, 1);
-    let report = run(&mut cluster, CAST, 0, seed, |faults| {
-        let mut losses = Vec::new();
-        for _ in 0..2 {
-            faults.cluster.copy_data();
-            faults.recovered("a copy")?;
-            let board = faults.board;
-            faults.cluster.put_back(|| losses.push(board.tick()));
-            faults.recovered("a lost tail")?;
-        }
-        Ok(losses)
-    });
+    let report = run(&mut cluster, CAST, 0, seed, |faults| (0..LOSSES).map(|_| faults.lose_tail()).collect());
     judge(&report, &cluster, &format!("seed {seed}"));
     assert!(report.lost() > 0, "no tail was lost: this tests nothing");
     let listeners = report.records.subscribers.iter().filter(|one| one.channel.starts_with("m_"));

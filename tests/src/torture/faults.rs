@@ -125,6 +125,33 @@ impl Faults<'_> {
         self.recovered(&format!("{fault:?} of worker {worker}"))
     }
 
+    /// Redis comes back with what it had some time ago: messages acknowledged since are lost. A worker
+    /// may be cut off meanwhile, so that it learns of it when the others have gone on. Returns when.
+    ///
+    /// # Errors
+    /// Who does not recover.
+    pub fn lose_tail(&mut self) -> Result<u64, String> {
+        let worker = self.random.random_range(0..self.cluster.workers.len());
+        let cut_off: bool = self.random.random();
+        println!("@{} lost tail, worker {worker} cut off: {cut_off}", self.board.tick());
+        self.board.fault("LostTail");
+        self.cluster.copy_data();
+        self.recovered("a copy")?;
+        self.lasts(0..2_000);
+        if cut_off {
+            self.cluster.workers[worker].proxy.trouble(Trouble::Cut);
+        }
+        let (board, mut lost) = (self.board, 0);
+        self.cluster.put_back(|| lost = board.tick());
+        if cut_off {
+            self.while_others_go_on();
+            self.lasts(0..2_000);
+            self.cluster.workers[worker].proxy.heal();
+        }
+        self.recovered("a lost tail")?;
+        Ok(lost)
+    }
+
     /// Something is wrong with a worker's way to Redis.
     fn spoil(&mut self, fault: Fault, worker: usize) {
         let random = &mut self.random;

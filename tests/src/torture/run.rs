@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::board::{Board, Figures};
-use super::checker::check;
+use super::checker::{Rule, Violation, check};
 use super::cluster::{Cluster, WINDOW};
 use super::faults::{Faults, RECOVERY};
 use super::publisher::Publisher;
@@ -25,6 +25,8 @@ pub struct Cast {
     pub subscribers: usize,
 }
 
+/// Violations of one kind that are shown.
+const SHOWN_MAX: usize = 3;
 /// How often the last reader tries.
 const TRIES: usize = 5;
 
@@ -121,13 +123,22 @@ pub fn run(
         }
     });
     records.attempts = board.take_attempts();
-    let found = check(&records);
-    // One fault may break many promises: the first of them tell enough.
-    violations.extend(found.iter().take(20).map(|violation| violation.shown(&records)));
-    if found.len() > 20 {
-        violations.push(format!("and {} more", found.len() - 20));
-    }
+    violations.extend(shown(&check(&records), &records));
     Report { records, figures: board.figures(), violations }
+}
+
+/// One fault may break a promise many times: the first few of each kind tell enough.
+fn shown(found: &[Violation], records: &Records) -> Vec<String> {
+    let mut by_rule: BTreeMap<Rule, Vec<&Violation>> = BTreeMap::new();
+    for violation in found {
+        by_rule.entry(violation.rule).or_default().push(violation);
+    }
+    let of_one = by_rule.into_iter().flat_map(|(rule, all)| {
+        let more = all.len().saturating_sub(SHOWN_MAX);
+        let more = (more > 0).then(|| format!("{rule:?}: {more} more"));
+        all.into_iter().take(SHOWN_MAX).map(|violation| violation.shown(records)).chain(more)
+    });
+    of_one.collect()
 }
 
 struct StopAtEnd<'a>(&'a Board);

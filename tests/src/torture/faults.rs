@@ -9,8 +9,9 @@ use super::board::Board;
 use super::cluster::Cluster;
 use super::proxy::{Trouble, Way};
 
-/// Longest time in which everybody recovers; only a broken server reaches it.
-pub const RECOVERY: Duration = Duration::from_secs(40);
+/// Longest time in which everybody recovers; only a broken server reaches it. Less than the 30 s after
+/// which a worker looks again by itself: that may not be what helps.
+pub const RECOVERY: Duration = crate::PATIENCE;
 /// Longest time for which a fault waits for something to happen meanwhile.
 const MEANWHILE: Duration = Duration::from_secs(8);
 /// A worker is taken for dead after this many milliseconds: pauses are shorter and longer.

@@ -149,6 +149,8 @@ fn join(client: TcpStream, server: TcpStream, shared: &Arc<Shared>) -> std::io::
     if state.trouble == Trouble::Cut {
         return Ok(());
     }
+    // Those that have ended have nobody behind them.
+    state.ends.retain(|end| end.peer_addr().is_ok());
     state.ends.extend([client.try_clone()?, server.try_clone()?]);
     drop(state);
     let pairs = [(Way::ToServer, client.try_clone()?, server.try_clone()?), (Way::ToClient, server, client)];

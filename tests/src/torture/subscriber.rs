@@ -193,10 +193,11 @@ impl<'a> Listener<'a> {
                 }
                 Ok(Heard::Nothing) => {
                     silent += 1;
-                    if self.manner.impatient && silent == ASK_AFTER {
-                        if let Err(why) = connection.begin(json!({ "call": "ping" })) {
-                            return Ended::Broken(why);
-                        }
+                    if self.manner.impatient
+                        && silent == ASK_AFTER
+                        && let Err(why) = connection.begin(json!({ "call": "ping" }))
+                    {
+                        return Ended::Broken(why);
                     }
                     if self.manner.impatient && silent > GIVE_UP_AFTER {
                         return Ended::Broken("silent".to_owned());

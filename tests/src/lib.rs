@@ -6,6 +6,7 @@ pub mod http;
 pub mod node;
 pub mod redis;
 pub mod server;
+pub mod torture;
 
 pub use client::Client;
 pub use node::Node;

@@ -1,0 +1,198 @@
+//! A whole system: a Redis that keeps everything, workers that each reach it through a proxy of their
+//! own, dispatchers, and where the latter are for whoever asks.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::process::Process;
+use super::proxy::Proxy;
+use crate::Redis;
+use crate::server::{program, scratch};
+
+/// Messages that Redis and every worker keep of a room: more than a run says in one.
+pub const WINDOW: u64 = 20_000;
+
+const AOF: &[&str] = &["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
+/// Redis's own name for where its append-only files are.
+const AOF_DIR: &str = "appendonlydir";
+
+/// Addresses that clients know: what a name service would tell them.
+pub type Addresses = Arc<Mutex<Vec<String>>>;
+
+/// A worker and its way to Redis.
+pub struct Worker {
+    /// The process.
+    pub process: Process,
+    /// The way.
+    pub proxy: Proxy,
+    arguments: Vec<String>,
+    log: PathBuf,
+}
+
+/// All processes of a system.
+pub struct Cluster {
+    /// The store.
+    pub redis: Redis,
+    /// Its workers.
+    pub workers: Vec<Worker>,
+    /// Its dispatchers.
+    pub dispatchers: Vec<Process>,
+    /// Where they are.
+    pub addresses: Addresses,
+    dispatcher_arguments: Vec<String>,
+    dir: PathBuf,
+}
+
+impl Worker {
+    /// Ends it with kill -9.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again, on another port.
+    pub fn restart(&mut self) {
+        self.process = Process::start("worker", &self.arguments, &self.log);
+    }
+}
+
+impl Cluster {
+    /// Starts everything, with so many shards a worker.
+    ///
+    /// # Panics
+    /// Something does not start.
+    #[must_use]
+    pub fn start(workers: usize, dispatchers: usize, shards: u16) -> Cluster {
+        let dir = scratch("torture");
+        let redis_dir = dir.join("redis");
+        fs::create_dir_all(&redis_dir).expect("a directory");
+        fs::write(dir.join("key"), "torture torture torture torture torture").expect("a key");
+        let redis = Redis::start_at(quiet_port(), &redis_dir, AOF);
+        let common = |port: u16| -> Vec<String> {
+            let key_file = dir.join("key").display().to_string();
+            let mut arguments: Vec<String> =
+                ["--key-file", &key_file, "--algorithm", "HS256", "--log", "info"].map(str::to_owned).into();
+            let sets = [
+                format!("redis.url=redis://127.0.0.1:{port}"),
+                format!("limits.log_messages_max={WINDOW}"),
+                format!("limits.log_bytes_max={}", 64 << 20),
+            ];
+            arguments.extend(sets.into_iter().flat_map(|set| ["--set".to_owned(), set]));
+            arguments
+        };
+        let workers = (0..workers).map(|number| {
+            let proxy = Proxy::start(redis.port());
+            let mut arguments = common(proxy.port());
+            let own = ["--worker-port", "0", "--shards"].map(str::to_owned);
+            arguments.extend(own.into_iter().chain([shards.to_string()]));
+            let log = dir.join(format!("worker-{number}.log"));
+            let process = Process::start("worker", &arguments, &log);
+            Worker { process, proxy, arguments, log }
+        });
+        let workers = workers.collect();
+        let mut dispatcher_arguments = common(redis.port());
+        dispatcher_arguments.extend(["--dispatcher-port", "0"].map(str::to_owned));
+        let mut cluster = Cluster {
+            redis,
+            workers,
+            dispatchers: Vec::new(),
+            addresses: Addresses::default(),
+            dispatcher_arguments,
+            dir,
+        };
+        for number in 0..dispatchers {
+            let process = cluster.new_dispatcher(number);
+            cluster.dispatchers.push(process);
+        }
+        cluster.tell_addresses();
+        cluster
+    }
+
+    /// Where logs and data are.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Starts a dispatcher again, on another port.
+    pub fn restart_dispatcher(&mut self, number: usize) {
+        self.dispatchers[number] = self.new_dispatcher(number);
+        self.tell_addresses();
+    }
+
+    /// A user's token, signed by the program.
+    ///
+    /// # Panics
+    /// It makes none.
+    #[must_use]
+    pub fn token(&self, name: &str) -> String {
+        let output = Command::new(program())
+            .args(["token", "--name", name, "--set", "auth.algorithms=HS256", "--key-file"])
+            .arg(self.dir.join("key"))
+            .output()
+            .expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    }
+
+    /// Keeps a copy of what Redis has now. It stands still meanwhile, so that the copy is of one moment.
+    ///
+    /// # Panics
+    /// The disk fails.
+    pub fn copy_data(&self) {
+        self.redis.pause();
+        copy_files(&self.redis.dir().join(AOF_DIR), &self.dir.join("old"));
+        self.redis.resume();
+    }
+
+    /// Redis ends by kill -9, `between` happens, and it runs again over the copy kept before.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn put_back(&mut self, between: impl FnOnce()) {
+        self.redis.kill();
+        let data = self.redis.dir().join(AOF_DIR);
+        fs::remove_dir_all(&data).expect("what it kept");
+        copy_files(&self.dir.join("old"), &data);
+        between();
+        self.redis.restart();
+    }
+
+    /// Processes that have ended by themselves.
+    pub fn dead(&mut self) -> Vec<String> {
+        let workers = self.workers.iter_mut().map(|worker| &mut worker.process);
+        let all = workers.chain(&mut self.dispatchers);
+        all.filter_map(|process| (!process.is_alive()).then(|| process.address.clone())).collect()
+    }
+
+    fn new_dispatcher(&self, number: usize) -> Process {
+        let log = self.dir.join(format!("dispatcher-{number}.log"));
+        Process::start("dispatcher", &self.dispatcher_arguments, &log)
+    }
+
+    fn tell_addresses(&self) {
+        let addresses = self.dispatchers.iter().map(|process| process.address.clone()).collect();
+        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    // A copy of before is in the way.
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+    }
+}
+
+/// A port that stays free while nobody listens there: outside of those that the system gives to
+/// outgoing connections, which else might take it, or even connect to themselves, while Redis is away.
+fn quiet_port() -> u16 {
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let range = 12_000..32_000_u16;
+    let mut tried = std::iter::repeat_with(|| rand::random_range(range.clone()));
+    tried.find(free).expect("the tries have no end")
+}

@@ -84,6 +84,7 @@ fn nothing_is_lost_doubled_or_out_of_order_whatever_breaks() {
         assert_eq!(report.lost(), 0, "the checker has missed what is lost");
         the_checker_would_have_seen(&report.records, seed);
     }
+    cluster.forget();
 }
 
 /// Redis comes back with what it had some time ago. What was acknowledged since is lost; but everybody is
@@ -100,4 +101,5 @@ fn a_lost_tail_is_told() {
     let resets =
         listeners.flat_map(|one| &one.events).filter(|(_, event)| matches!(event, Event::Reset { .. }));
     assert!(resets.count() > 0, "nobody who stayed was told");
+    cluster.forget();
 }

@@ -160,6 +160,14 @@ impl Cluster {
         self.redis.restart();
     }
 
+    /// Ends it, and forgets its logs and data: nobody has to look at them.
+    pub fn forget(self) {
+        let dir = self.dir.clone();
+        drop(self);
+        // What is left is the system's to clear.
+        let _ = fs::remove_dir_all(dir);
+    }
+
     /// Processes that have ended by themselves.
     pub fn dead(&mut self) -> Vec<String> {
         let workers = self.workers.iter_mut().map(|worker| &mut worker.process);

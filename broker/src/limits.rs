@@ -42,6 +42,16 @@ pub const REDIS_RETRY_MS_MAX: u64 = 1_000;
 pub const REDIS_TICK_MS: u64 = 100;
 /// Messages of one channel held while Redis is asked about it, at most; more are fetched again.
 pub const HELD_MESSAGES_MAX: usize = 4_096;
+/// Questions about channels under way at once, at most: after a cut there are as many as channels.
+pub const FETCHES_MAX: usize = 8;
+/// Messages of a channel that are read from Redis in one piece: well under a millisecond of its time, and
+/// with the longest messages about 2 MiB on the connection, of which Redis cuts off one that subscribes
+/// when 32 MiB wait for it.
+pub const FETCHED_AT_ONCE: usize = 128;
+/// Bytes of messages of one channel that are read, at most: as many as a shard keeps.
+pub const FETCH_BYTES_MAX: usize = 1024 * 1024;
+/// Pause before what Redis refused is asked again, in milliseconds.
+pub const ASK_AGAIN_MS: u64 = 1_000;
 /// Life of a channel in Redis in which nothing has been said, in milliseconds: anybody can open one.
 /// Whoever has it open asks for it again before that.
 pub const EMPTY_CHANNEL_MS: u64 = 60 * 60 * 1_000;
@@ -61,3 +71,5 @@ pub const CLAIM_MS_MAX: u64 = 100 * 365 * 24 * 60 * 60 * 1_000;
 /// How often a cluster is asked which server has which slots, in milliseconds; ten times as often while
 /// that is in doubt.
 pub const SLOTS_REFRESH_MS: u64 = 10_000;
+/// Pause before a worker's people are told once more where some could not be, in milliseconds.
+pub const RECONCILE_AGAIN_MS: u64 = 10_000;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use chatup_tests::torture::proxy::{Proxy, Trouble};
 use chatup_tests::{Client, Node, PATIENCE, Redis, http, server};
 use serde_json::{Value, json};
 
@@ -234,6 +235,77 @@ fn a_worker_that_stood_still_comes_back_with_its_people() {
     });
     bob.ok(json!({ "call": "say", "msg": "here" }));
     assert_eq!(bob.messages().2[0]["msg"], json!("here"));
+}
+
+#[test]
+fn a_worker_cut_off_for_longer_than_the_expiry_leaves_no_ghosts() {
+    let redis = Redis::start();
+    let proxy = Proxy::start(redis.port());
+    let state = server::scratch("ghosts");
+    let token = run(&["token", "--name", "Bob", "--state-dir", &state.display().to_string()]);
+    let mut far = Node::worker(&format!("redis://127.0.0.1:{}", proxy.port()), &state, &[]);
+    let near = Node::worker(&redis.url(), &state, &[]);
+    let dispatcher = Node::dispatcher(&redis.url(), &state, &[]);
+    let wait = |what: &str, members: u64, viewers: u64| {
+        let start = Instant::now();
+        loop {
+            let stats = http::get(&dispatcher.address(), "/stats/lobby").json();
+            if stats["pubCount"] == json!(members) && stats["subCount"] == json!(viewers) {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "never {what}: {stats}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let enter = |worker: &Node| {
+        let mut client = Client::connect(&worker.address());
+        client.enter(&token, "lobby");
+        client.subscribe(&json!(["m_lobby"]));
+        client
+    };
+    let mut people = [enter(&far), enter(&far), enter(&near)];
+    wait("three", 3, 3);
+    proxy.trouble(Trouble::Cut);
+    wait("one, after the expiry", 1, 1);
+    proxy.heal();
+    wait("three again, and not five", 3, 3);
+    say_until_taken(&mut people[0], "here", "unavailable");
+    far.kill();
+    wait("one, after a death", 1, 1);
+    // What lies in Redis of the dead is gone, too.
+    let start = Instant::now();
+    while redis.ask("ZCARD chatup:{workers}:registry:dying") != ":0\r\n" {
+        assert!(start.elapsed() < PATIENCE, "the dead are never buried");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(redis.ask("HLEN chatup:{lobby}:viewers"), ":1\r\n");
+    assert_eq!(redis.ask("ZCARD chatup:{lobby}:members"), ":1\r\n");
+}
+
+#[test]
+fn many_full_rooms_are_opened_without_being_cut_off_by_redis() {
+    const ROOMS: usize = 40;
+    const MESSAGES: usize = 300;
+    // All of their messages are six times of what Redis lets wait.
+    let redis = Redis::start_with(&["--save", "", "--client-output-buffer-limit", "pubsub 1mb 1mb 1"]);
+    let cluster = Cluster::start(&redis, &[]);
+    let text = "x".repeat(400);
+    for room in 0..ROOMS {
+        let mut ada = cluster.enter(0, "Ada", &format!("room{room}"));
+        for _ in 0..MESSAGES / 50 {
+            let calls: Vec<u64> = (0..50).map(|_| ada.begin(json!({ "call": "say", "msg": text }))).collect();
+            for call in calls {
+                assert!(ada.answer(call)["ok"].is_object());
+            }
+        }
+    }
+    let channels: Vec<Value> =
+        (0..ROOMS).map(|room| json!({ "channel": format!("m_room{room}"), "history": 1 })).collect();
+    let mut reader = Client::connect(&cluster.workers[1].address());
+    let answer = reader.subscribe(&Value::Array(channels));
+    for channel in answer["channels"].as_array().expect("a list") {
+        assert_eq!(channel["position"]["offset"], json!(MESSAGES), "{channel}");
+    }
 }
 
 #[test]

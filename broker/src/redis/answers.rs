@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use chatup_core::exchange::{Answer, BanRecord, Event, WorkerId};
+use chatup_core::exchange::{Answer, BanRecord, Event, MemberKey, WorkerId};
 use chatup_core::names::{RoomName, UserName};
 use chatup_core::position::MessageId;
 use chatup_core::refusal::{Refusal, Refused};
@@ -11,6 +11,7 @@ use redis::{PushInfo, PushKind, Value};
 
 use super::asked::{Asked, Asker, Reading};
 use super::broker::Broker;
+use super::channels::{Ask, Synced};
 use super::desk::{REGISTRY, wall_clock};
 use super::keys::Lease;
 use super::people;
@@ -42,17 +43,36 @@ impl Broker {
             self.lost(asked);
             return if unusable { Err(text) } else { Ok(()) };
         }
-        self.take_answer(asked, value).map_err(|misread| misread.to_string())
+        match self.read(&asked, value) {
+            Ok(read) => self.take(asked, read),
+            Err(misread) => {
+                // Answers and questions are in step, so it is this one's matter alone: somebody else has
+                // put something else there.
+                tracing::error!(?asked, %misread, "Redis has something else than was put there");
+                self.lost(asked);
+            }
+        }
+        Ok(())
     }
 
-    fn take_answer(&mut self, asked: Asked, value: Value) -> Result<(), Misread> {
-        match asked {
-            Asked::Client(asker, reading) => {
-                let answer = read(&reading, value, &self.registry)?;
-                self.answer(asker, answer);
-            }
-            Asked::BanElsewhere(asker, publish) => {
-                let until = if value == Value::Nil { None } else { Some(reply::number(value)?) };
+    fn read(&self, asked: &Asked, value: Value) -> Result<Read, Misread> {
+        Ok(match asked {
+            Asked::Client(_, reading) => Read::Answer(read(reading, value, &self.registry)?),
+            Asked::BanElsewhere(..) if value == Value::Nil => Read::Ban(None),
+            Asked::BanElsewhere(..) => Read::Ban(Some(reply::number(value)?)),
+            Asked::Join(..) => Read::Joined(reply::joined(value)?),
+            Asked::Leave(..) | Asked::Beat(..) => Read::Truth(reply::truth(value)?),
+            Asked::Changes(_) => Read::Changes(reply::changes(value)?),
+            Asked::Roster(_) => Read::Roster(Roster::read(value)?),
+            Asked::Map(node) => Read::Map(SlotMap::read(value, &self.nodes.host(*node))?),
+            Asked::Viewers(..) | Asked::Task(_) | Asked::Subscription | Asked::Nothing => Read::Raw(value),
+        })
+    }
+
+    fn take(&mut self, asked: Asked, read: Read) {
+        match (asked, read) {
+            (Asked::Client(asker, _), Read::Answer(answer)) => self.answer(asker, answer),
+            (Asked::BanElsewhere(asker, publish), Read::Ban(until)) => {
                 let now = wall_clock().0;
                 match until.filter(|until| *until == 0 || *until > now) {
                     None => self.publish_unless_banned(asker, &publish, None),
@@ -62,48 +82,20 @@ impl Broker {
                     }
                 }
             }
-            Asked::Open(asker, channel, question) => {
-                let synced = reply::synced(value)?;
-                self.channels.opened(&channel, question, asker, &synced);
+            (Asked::Join(asker, room, member), Read::Joined(joined)) => {
+                self.joined(asker, room, member, &joined);
             }
-            Asked::Sync(channel, question) => {
-                let synced = reply::synced(value)?;
-                self.channels.synced(&channel, question, &synced);
-            }
-            Asked::Join(asker, room, member) => {
-                let joined = reply::joined(value)?;
-                let banned = match joined {
-                    Joined::Banned(banned) => Some(banned),
-                    Joined::Announced => None,
-                    Joined::Counted => {
-                        self.presence.borrow_mut().changed.insert(room.clone());
-                        None
-                    }
-                };
-                match banned {
-                    None => self.presence.borrow_mut().joined(&room, member),
-                    Some(banned) => {
-                        let known = self.presence.borrow_mut().left(&room, member);
-                        self.forget_if_empty(member.worker, &room);
-                        if let (None, Some(known)) = (asker, known) {
-                            // A member from before a cut, banned meanwhile.
-                            self.banned(room, known.name, banned);
-                        }
-                    }
-                }
-                if let Some(asker) = asker {
-                    self.answer(asker, Answer::Joined(banned.map(Banned::ttl)));
-                }
-            }
-            Asked::Leave(asker, room) => {
-                if reply::truth(value)? {
+            (Asked::Leave(asker, worker, room), Read::Truth(counted)) => {
+                self.forget_if_empty(worker, &room);
+                if counted {
                     self.presence.borrow_mut().changed.insert(room);
                 }
                 if let Some(asker) = asker {
                     self.answer(asker, Answer::Done);
                 }
             }
-            Asked::Changes(room) => match reply::changes(value)? {
+            (Asked::Viewers(worker, room), _) => self.forget_if_empty(worker, &room),
+            (Asked::Changes(room), Read::Changes(changes)) => match changes {
                 Changes::None => {}
                 Changes::NotYet => {
                     self.presence.borrow_mut().changed.insert(room);
@@ -115,29 +107,49 @@ impl Broker {
                     self.desk.publish_event(&room.events(), id, &payload);
                 }
             },
-            Asked::Beat(asker, worker, lease) => {
-                let known = reply::truth(value)?;
+            (Asked::Beat(asker, worker, lease), Read::Truth(known)) => {
                 self.heard(worker, lease, known);
                 if let Some(asker) = asker {
                     self.answer(asker, Answer::Done);
                 }
             }
-            Asked::Roster(asker) => {
-                let roster = Roster::read(value)?;
+            (Asked::Roster(asker), Read::Roster(roster)) => {
                 self.see(&roster);
                 if let Some(asker) = asker {
                     self.answer(asker, Answer::Workers(self.registry.alive()));
                 }
             }
-            Asked::Map(node) => {
-                let map = SlotMap::read(value, &self.nodes.host(node))?;
-                self.take_map(map);
-            }
+            (Asked::Map(_), Read::Map(map)) => self.take_map(map),
             // Whoever has stopped waiting needs nothing.
-            Asked::Task(task) => drop(task.send(value)),
-            Asked::Subscription | Asked::Nothing => {}
+            (Asked::Task(task), Read::Raw(value)) => drop(task.send(value)),
+            // Nobody waits for the rest.
+            _ => {}
         }
-        Ok(())
+    }
+
+    fn joined(&mut self, asker: Option<Asker>, room: RoomName, member: MemberKey, joined: &Joined) {
+        let banned = match joined {
+            Joined::Banned(banned) => Some(*banned),
+            Joined::Announced => None,
+            Joined::Counted => {
+                self.presence.borrow_mut().changed.insert(room.clone());
+                None
+            }
+        };
+        match banned {
+            None => self.presence.borrow_mut().joined(&room, member),
+            Some(banned) => {
+                let known = self.presence.borrow_mut().left(&room, member);
+                self.forget_if_empty(member.worker, &room);
+                if let (None, Some(known)) = (asker, known) {
+                    // A member from before a cut, banned meanwhile.
+                    self.banned(room, known.name, banned);
+                }
+            }
+        }
+        if let Some(asker) = asker {
+            self.answer(asker, Answer::Joined(banned.map(Banned::ttl)));
+        }
     }
 
     /// There will be no answer: it may or may not have happened.
@@ -145,20 +157,17 @@ impl Broker {
         let unavailable = || Answer::Refused(Refusal::Unavailable.into());
         match asked {
             Asked::Client(asker, _) | Asked::BanElsewhere(asker, _) => self.answer(asker, unavailable()),
-            Asked::Open(asker, channel, question) => {
-                if self.channels.refused(&channel, question, asker) {
-                    self.unsubscribe(&channel);
-                }
-                self.answer(asker, unavailable());
-            }
-            Asked::Sync(channel, question) => self.channels.unanswered(&channel, question),
             Asked::Join(Some(asker), room, member) => {
-                self.presence.borrow_mut().left(&room, member);
+                let mut presence = self.presence.borrow_mut();
+                presence.left(&room, member);
+                // The next one says again that there is somebody.
+                presence.forget_if_empty(member.worker, &room);
+                drop(presence);
                 self.answer(asker, unavailable());
             }
             // Redis is told of him again, or that he is gone, with the next connection.
-            Asked::Join(None, ..) | Asked::Leave(None, _) => {}
-            Asked::Leave(Some(asker), _) | Asked::Beat(Some(asker), ..) => self.answer(asker, Answer::Done),
+            Asked::Join(None, ..) | Asked::Leave(None, ..) | Asked::Viewers(..) => {}
+            Asked::Leave(Some(asker), ..) | Asked::Beat(Some(asker), ..) => self.answer(asker, Answer::Done),
             Asked::Roster(Some(asker)) => self.answer(asker, Answer::Workers(self.registry.alive())),
             Asked::Changes(room) => {
                 self.presence.borrow_mut().changed.insert(room);
@@ -181,18 +190,26 @@ impl Broker {
                 return;
             }
             if known {
-                presence.worker(worker).registered = true;
+                let own = presence.worker(worker);
+                own.registered = true;
+                let due = std::mem::take(&mut own.unsure);
+                drop(presence);
+                if due {
+                    self.reconcile(worker);
+                }
                 return;
             }
             presence.renew(worker);
             let own = presence.worker(worker);
             own.registered = true;
+            own.unsure = true;
             let record = own.record.as_ref().map(super::registry::stored).unwrap_or_default();
             (own.lease, self.desk.beat(own.lease, &record, true))
         };
         tracing::warn!(%worker, "the registry had given this worker up: it is told of it again, with its people");
+        // What was still told of it under the old lease has nobody who would remove it.
+        self.desk.ask(REGISTRY, self.desk.condemn(lease, None), Asked::Nothing);
         self.desk.ask(REGISTRY, again.1, Asked::Beat(None, worker, again.0));
-        self.reconcile(worker);
     }
 
     fn see(&mut self, roster: &Roster) {
@@ -203,7 +220,7 @@ impl Broker {
         }
         for lease in &roster.dying {
             // Whoever is first does it.
-            tokio::task::spawn_local(people::bury(Rc::clone(&self.desk), *lease));
+            tokio::task::spawn_local(people::bury(Rc::clone(&self.desk), Rc::clone(&self.presence), *lease));
         }
     }
 
@@ -278,4 +295,21 @@ pub(super) enum Finished {
     Banned(RoomName, UserName, Banned),
     /// A worker has retired.
     Retired(Asker),
+    /// What was asked about a channel; nothing if it was refused or lost.
+    Fetched(Ask, Option<Synced>),
+    /// A worker's people are as Redis has them, or, if not, not all of them.
+    Reconciled(WorkerId, bool),
+}
+
+/// An answer, read.
+enum Read {
+    Answer(Answer),
+    /// Until when a sender is banned.
+    Ban(Option<u64>),
+    Joined(Joined),
+    Truth(bool),
+    Changes(Changes),
+    Roster(Roster),
+    Map(SlotMap),
+    Raw(Value),
 }

@@ -5,7 +5,6 @@ use chatup_core::names::{ChannelName, RoomName};
 use redis::Value;
 use tokio::sync::oneshot;
 
-use super::channels::Question;
 use super::keys::Lease;
 use super::link::Purpose;
 use super::nodes::NodeId;
@@ -21,16 +20,14 @@ pub(crate) enum Asked {
     Client(Asker, Reading),
     /// Whether a sender is banned whose bans are in another slot than what it publishes.
     BanElsewhere(Asker, Box<Publish>),
-    /// A client opens a channel.
-    Open(Asker, ChannelName, Question),
-    /// A channel catches up.
-    Sync(ChannelName, Question),
     /// To subscribe to a topic, or no longer.
     Subscription,
     /// A member comes; told to whoever asked.
     Join(Option<Asker>, RoomName, MemberKey),
-    /// A member goes.
-    Leave(Option<Asker>, RoomName),
+    /// A member of a worker goes.
+    Leave(Option<Asker>, WorkerId, RoomName),
+    /// A worker's count of a room's viewers.
+    Viewers(WorkerId, RoomName),
     /// A large room's comings and goings.
     Changes(RoomName),
     /// A worker's heartbeat, under a lease.

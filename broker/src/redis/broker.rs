@@ -1,7 +1,7 @@
 //! The Redis thread: its loop, and what time brings.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use chatup_core::exchange::{Answer, Event};
+use chatup_core::exchange::{Answer, Event, WorkerId};
 use chatup_core::names::ChannelName;
+use chatup_core::refusal::Refusal;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
@@ -18,19 +19,20 @@ use tokio::time::MissedTickBehavior;
 
 use super::answers::Finished;
 use super::asked::Asked;
-use super::channels::Channels;
+use super::channels::{Ask, Channels, Synced};
 use super::connect::Found;
 use super::desk::{Desk, REGISTRY};
+use super::fetching;
 use super::keys::{self, Keys};
 use super::nodes::Nodes;
 use super::presence::Presence;
-use super::registry::Registry;
+use super::registry::{Registry, stored};
 use super::scripts::{Keeping, Scripts};
 use super::settings::RedisSettings;
 use crate::contract::{BrokerHandle, ClientId, Command, Drive, Inbox};
 use crate::limits::{
-    CHANGES_MS, CHANNEL_CHECK_MS, CHANNEL_CHECKS_PER_S_MAX, COMMANDS_PER_DRIVE, HEARTBEAT_MS,
-    REDIS_ANSWER_MS_MAX, REDIS_HOLD_MS, REDIS_TICK_MS,
+    ASK_AGAIN_MS, CHANGES_MS, CHANNEL_CHECK_MS, CHANNEL_CHECKS_PER_S_MAX, COMMANDS_PER_DRIVE, FETCHES_MAX,
+    HEARTBEAT_MS, RECONCILE_AGAIN_MS, REDIS_ANSWER_MS_MAX, REDIS_HOLD_MS, REDIS_TICK_MS,
 };
 
 /// Starts a broker over Redis. It connects by itself, and again whenever it has to.
@@ -71,6 +73,11 @@ pub(super) struct Broker {
     pub(super) registry: Registry,
     /// What longer pieces of work have come to.
     pub(super) finished: Rc<RefCell<Vec<Finished>>>,
+    /// Questions about channels that wait, and how many are under way.
+    asks: VecDeque<Ask>,
+    fetches: usize,
+    /// Workers whose people were not all told.
+    unsure: Vec<WorkerId>,
     /// Channels still to be checked in this round.
     unchecked: Vec<ChannelName>,
     times: Times,
@@ -87,6 +94,8 @@ struct Times {
     beats: Instant,
     changes: Instant,
     checks: Instant,
+    retries: Instant,
+    unsure: Instant,
 }
 
 impl Broker {
@@ -105,8 +114,11 @@ impl Broker {
             presence: Rc::default(),
             registry: Registry::default(),
             finished: Rc::default(),
+            asks: VecDeque::new(),
+            fetches: 0,
+            unsure: Vec::new(),
             unchecked: Vec::new(),
-            times: Times { beats: now, changes: now, checks: now },
+            times: Times { beats: now, changes: now, checks: now, retries: now, unsure: now },
             down_since: Some(now),
             stopping: None,
             said_unreachable: false,
@@ -137,7 +149,10 @@ impl Broker {
     fn is_done(&self) -> bool {
         let patience = Duration::from_millis(REDIS_ANSWER_MS_MAX);
         // The desk is held by each longer piece of work under way.
-        let idle = self.commands.is_empty() && !self.nodes.is_waiting() && Rc::strong_count(&self.desk) == 1;
+        let idle = self.commands.is_empty()
+            && self.asks.is_empty()
+            && !self.nodes.is_waiting()
+            && Rc::strong_count(&self.desk) == 1;
         idle || self.stopping.is_some_and(|since| since.elapsed() > patience)
     }
 
@@ -174,6 +189,12 @@ impl Broker {
             match finished {
                 Finished::Banned(room, name, banned) => self.banned(room, name, banned),
                 Finished::Retired(asker) => self.answer(asker, Answer::Done),
+                Finished::Fetched(ask, synced) => self.fetched(&ask, synced),
+                Finished::Reconciled(worker, whole) => {
+                    if !whole {
+                        self.unsure.push(worker);
+                    }
+                }
             }
         }
     }
@@ -208,10 +229,49 @@ impl Broker {
         self.nodes.send();
     }
 
-    /// Puts the questions about channels in their order among the others.
+    /// Asks about channels, of which only so many at once.
     pub(super) fn ask_channels(&mut self) {
-        for ask in self.channels.take_asks() {
-            self.ask_channel(ask);
+        self.asks.extend(self.channels.take_asks());
+        while self.fetches < FETCHES_MAX
+            && let Some(ask) = self.asks.pop_front()
+        {
+            if self.channels.is_current(&ask) {
+                self.fetch(ask);
+            } else if let Some(asker) = ask.asker {
+                self.answer(asker, Answer::Refused(Refusal::Unavailable.into()));
+            }
+        }
+    }
+
+    /// Asks about a channel; subscribes to its topic first where that is new.
+    fn fetch(&mut self, ask: Ask) {
+        if ask.subscribe {
+            let topic = self.desk.keys.channel(&ask.channel).topic;
+            let cmd = self.desk.subscription(true, &topic);
+            self.desk.ask(keys::tag(&ask.channel), cmd, Asked::Subscription);
+        }
+        self.fetches += 1;
+        let (desk, finished) = (Rc::clone(&self.desk), Rc::clone(&self.finished));
+        tokio::task::spawn_local(async move {
+            let synced = fetching::fetch(Rc::clone(&desk), &ask).await;
+            finished.borrow_mut().push(Finished::Fetched(ask, synced.ok()));
+            desk.filled.notify_one();
+        });
+    }
+
+    /// What was asked about a channel has come, or will not.
+    fn fetched(&mut self, ask: &Ask, synced: Option<Synced>) {
+        self.fetches -= 1;
+        match (ask.asker, synced) {
+            (Some(asker), Some(synced)) => self.channels.opened(&ask.channel, ask.question, asker, &synced),
+            (None, Some(synced)) => self.channels.synced(&ask.channel, ask.question, &synced),
+            (Some(asker), None) => {
+                if self.channels.refused(&ask.channel, ask.question, asker) {
+                    self.unsubscribe(&ask.channel);
+                }
+                self.answer(asker, Answer::Refused(Refusal::Unavailable.into()));
+            }
+            (None, None) => self.channels.unanswered(&ask.channel, ask.question),
         }
     }
 
@@ -244,12 +304,17 @@ impl Broker {
             return;
         }
         if due(&mut self.times.beats, HEARTBEAT_MS, now) {
-            self.beat();
+            self.beat(false);
             self.desk.ask(REGISTRY, self.desk.roster(), Asked::Roster(None));
         }
         if due(&mut self.times.changes, CHANGES_MS, now) {
             for room in self.presence.borrow_mut().changed.drain() {
                 self.desk.ask(room.as_str(), self.desk.changes(&room), Asked::Changes(room.clone()));
+            }
+        }
+        if due(&mut self.times.unsure, RECONCILE_AGAIN_MS, now) {
+            for worker in std::mem::take(&mut self.unsure) {
+                self.reconcile(worker);
             }
         }
         self.check_channels(now);
@@ -263,14 +328,23 @@ impl Broker {
         let ticks_per_s = usize::try_from(1_000 / REDIS_TICK_MS).unwrap_or(1);
         let some = (CHANNEL_CHECKS_PER_S_MAX / ticks_per_s).max(1).min(self.unchecked.len());
         for name in self.unchecked.drain(..some) {
-            self.channels.doubt(&name);
+            if self.nodes.is_up(keys::tag(&name)) {
+                self.channels.doubt(&name);
+            }
+        }
+        if due(&mut self.times.retries, ASK_AGAIN_MS, now) {
+            let nodes = &self.nodes;
+            self.channels.retry(|channel| nodes.is_up(keys::tag(channel)));
         }
     }
 
-    /// Workers that tell no heartbeat of their own are alive as long as this process.
-    pub(super) fn beat(&self) {
-        for (worker, own) in self.presence.borrow().workers().filter(|(_, own)| own.record.is_none()) {
-            let cmd = self.desk.beat(own.lease, "", !own.registered);
+    /// Workers that tell no heartbeat of their own are alive as long as this process; after a cut, all of
+    /// them are told of at once.
+    pub(super) fn beat(&self, all: bool) {
+        let presence = self.presence.borrow();
+        for (worker, own) in presence.workers().filter(|(_, own)| all || own.record.is_none()) {
+            let record = own.record.as_ref().map(stored).unwrap_or_default();
+            let cmd = self.desk.beat(own.lease, &record, !own.registered);
             self.desk.ask(REGISTRY, cmd, Asked::Beat(None, worker, own.lease));
         }
     }

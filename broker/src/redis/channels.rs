@@ -6,37 +6,23 @@
 //! under way everything that comes is held. After a cut, and whenever an offset is missing, the channel is
 //! asked for again from where it is here.
 
+mod catching_up;
 #[cfg(test)]
 mod simulation;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use chatup_core::exchange::{Answer, ChannelTail, Event, Ticket};
+use chatup_core::exchange::{Answer, Event, Ticket};
 use chatup_core::message::Publication;
 use chatup_core::names::ChannelName;
-use chatup_core::position::{MessageId, Offset, Position};
+use chatup_core::position::Position;
+use chatup_core::refusal::Refusal;
+
+pub(crate) use catching_up::{Entry, Synced};
+use catching_up::{following, publication, tail};
 
 use crate::contract::ClientId;
 use crate::limits::HELD_MESSAGES_MAX;
-
-/// A message as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) offset: Offset,
-    pub(crate) id: MessageId,
-    pub(crate) payload: Arc<[u8]>,
-}
-
-/// Where a channel is, as Redis says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Synced {
-    pub(crate) head: Position,
-    /// The entries are what follows the position that was asked about; else they are the last ones.
-    pub(crate) follows: bool,
-    /// Consecutive, oldest first, up to the head.
-    pub(crate) entries: Vec<Entry>,
-}
 
 /// A question under way, told apart from those of an earlier life of the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +56,8 @@ struct Channel {
     held: Vec<Publication>,
     /// Something is missing: to be asked again once all is answered.
     again: bool,
+    /// To be asked again after a pause.
+    stale: bool,
 }
 
 /// All of them.
@@ -100,12 +88,14 @@ impl Channels {
             *lives += 1;
             Channel::new(Question(*lives))
         });
-        // First whether the store still has what was handed over.
-        if channel.head.is_some() {
-            self.asks.push(channel.ask(name, channel.head));
+        let again = channel.clients.contains(&client);
+        // For somebody new here: first whether the store still has what was handed over.
+        if channel.head.is_some() && !again {
+            let ask = channel.ask(name, channel.head);
+            self.asks.push(ask);
         }
         channel.opening.push((client, ticket));
-        let ask = channel.ask(name, None);
+        let ask = channel.ask(name, channel.head.filter(|_| again));
         self.asks.push(Ask { asker: Some((client, ticket)), ..ask });
     }
 
@@ -139,8 +129,9 @@ impl Channels {
         let tail = tail(name, synced);
         let event = (asker.0, Event::Answer(asker.1, Answer::Opened(tail)));
         let Some(channel) = self.all.get_mut(name).filter(|channel| channel.life == question) else {
-            // It has been closed since: the answer is all there is.
-            self.events.push(event);
+            // It has been closed since, or cut off: nothing will follow.
+            let refused = Answer::Refused(Refusal::Unavailable.into());
+            self.events.push((asker.0, Event::Answer(asker.1, refused)));
             return;
         };
         channel.caught_up(name, synced, &mut self.events);
@@ -177,12 +168,29 @@ impl Channels {
         self.drop_if_unused(name)
     }
 
-    /// A question of ours has no answer: it is asked again.
+    /// A question of ours has no answer: it is asked again later.
     pub(crate) fn unanswered(&mut self, name: &ChannelName, question: Question) {
         if let Some(channel) = self.all.get_mut(name).filter(|channel| channel.life == question) {
-            channel.again = true;
+            channel.stale = true;
             self.answered(name);
         }
+    }
+
+    /// Asks again what had no answer, where somebody can be asked.
+    pub(crate) fn retry(&mut self, of: impl Fn(&ChannelName) -> bool) {
+        for (name, channel) in self.all.iter_mut().filter(|(_, channel)| channel.stale) {
+            if channel.questions == 0 && of(name) {
+                channel.stale = false;
+                let ask = channel.ask(name, channel.head);
+                self.asks.push(ask);
+            }
+        }
+    }
+
+    /// Whether somebody still waits for the answer to this question.
+    pub(crate) fn is_current(&self, ask: &Ask) -> bool {
+        let channel = self.all.get(&ask.channel).filter(|channel| channel.life == ask.question);
+        channel.is_some_and(|channel| ask.asker.is_none_or(|asker| channel.opening.contains(&asker)))
     }
 
     /// Once nothing is under way: what was held goes on.
@@ -240,6 +248,7 @@ impl Channels {
             channel.known = false;
             channel.held.clear();
             channel.again = false;
+            channel.stale = false;
             // Answers of before are none: the channel lives anew.
             self.lives += 1;
             channel.life = Question(self.lives);
@@ -284,6 +293,7 @@ impl Channel {
             known: false,
             held: Vec::new(),
             again: false,
+            stale: false,
         }
     }
 
@@ -347,48 +357,4 @@ impl Channel {
         self.head = Some(synced.head);
         self.known = true;
     }
-}
-
-/// The entries behind a position, if they follow it without a hole and the past is the same.
-fn following(own: Position, synced: &Synced) -> Option<&[Entry]> {
-    let head = synced.head;
-    if own.epoch != head.epoch || own.offset > head.offset {
-        return None;
-    }
-    if own.offset == head.offset {
-        return (own.id == head.id).then_some(&[]);
-    }
-    let first = synced.entries.first()?;
-    let skip = usize::try_from(own.offset.next().0.checked_sub(first.offset.0)?).ok()?;
-    // Whoever asked from here on has been told that this is the past that he knows.
-    let known = match skip.checked_sub(1) {
-        Some(before) => synced.entries.get(before).is_some_and(|entry| entry.id == own.id),
-        None => synced.follows || own.offset == Offset::START,
-    };
-    let rest = synced.entries.get(skip..)?;
-    (known && !rest.is_empty()).then_some(rest)
-}
-
-fn publication(name: &ChannelName, position: Position, entry: &Entry) -> Publication {
-    Publication {
-        channel: name.clone(),
-        epoch: position.epoch,
-        offset: entry.offset,
-        id: entry.id,
-        payload: Arc::clone(&entry.payload),
-    }
-}
-
-/// The last messages. The oldest entry is only the position before them, unless it is the first of all.
-fn tail(name: &ChannelName, synced: &Synced) -> ChannelTail {
-    let epoch = synced.head.epoch;
-    let (before, messages) = match synced.entries.split_first() {
-        None => (synced.head, &[][..]),
-        Some((first, _)) if first.offset == Offset::START.next() => {
-            (Position { epoch, offset: Offset::START, id: MessageId::NONE }, synced.entries.as_slice())
-        }
-        Some((first, rest)) => (Position { epoch, offset: first.offset, id: first.id }, rest),
-    };
-    let messages = messages.iter().map(|entry| publication(name, synced.head, entry)).collect();
-    ChannelTail { channel: name.clone(), before, messages }
 }

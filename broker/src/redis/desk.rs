@@ -64,9 +64,14 @@ impl Desk {
 
     /// Asks and waits.
     pub(crate) async fn answer(&self, tag: &str, cmd: Cmd) -> Result<Value, Lost> {
+        self.begin(tag, cmd).await.map_err(|_| Lost)
+    }
+
+    /// Asks; the answer is to be waited for.
+    pub(crate) fn begin(&self, tag: &str, cmd: Cmd) -> oneshot::Receiver<Value> {
         let (sender, receiver) = oneshot::channel();
         self.ask(tag, cmd, Asked::Task(sender));
-        receiver.await.map_err(|_| Lost)
+        receiver
     }
 
     pub(crate) fn script(&self, script: Script, keys: &[&str]) -> Cmd {
@@ -84,11 +89,11 @@ impl Desk {
         cmd
     }
 
-    /// Where a channel is: what follows a position, or its last messages.
+    /// Where a channel is, and whether a position is of its past.
     pub(crate) fn sync(&self, channel: &ChannelName, from: Option<Position>) -> Cmd {
         let of = self.keys.channel(channel);
         let mut cmd = self.script(Script::Sync, &[&of.head, &of.stream]);
-        cmd.arg(&of.topic).arg(self.scripts.kept()).arg(self.scripts.empty_ms());
+        cmd.arg(&of.topic).arg(self.scripts.empty_ms());
         match from {
             Some(own) => cmd.arg(own.epoch.to_string()).arg(own.offset.0).arg(own.id.to_string()),
             None => cmd.arg("").arg(0).arg(""),

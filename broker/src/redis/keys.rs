@@ -144,7 +144,9 @@ impl Keys {
     }
 
     pub(crate) fn claimed(&self, id: &TokenId) -> String {
-        format!("{}claimed:{id}", self.prefix)
+        // An id may hold braces, which would be taken for a hash tag.
+        let digits: String = id.as_str().bytes().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}claimed:{digits}", self.prefix)
     }
 
     /// The topic on which every worker hears of bans.

@@ -38,6 +38,8 @@ pub(crate) struct Link<A> {
     gathered: VecDeque<(Cmd, A)>,
     flights: VecDeque<Flight<A>>,
     ended: Option<Ended>,
+    /// When something last came.
+    heard: Instant,
 }
 
 /// What has come, to be taken in this order.
@@ -59,7 +61,14 @@ pub(crate) enum Ended {
 
 impl<A: Purpose> Link<A> {
     pub(crate) fn new(connection: MultiplexedConnection, pushes: UnboundedReceiver<PushInfo>) -> Link<A> {
-        Link { connection, pushes, gathered: VecDeque::new(), flights: VecDeque::new(), ended: None }
+        Link {
+            connection,
+            pushes,
+            gathered: VecDeque::new(),
+            flights: VecDeque::new(),
+            ended: None,
+            heard: Instant::now(),
+        }
     }
 
     /// Asks, with the next batch.
@@ -92,9 +101,9 @@ impl<A: Purpose> Link<A> {
         }
     }
 
-    /// When the oldest question under way was asked.
+    /// Since when nothing has come although something was asked: a long batch is no silence.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
-        self.flights.front().map(|flight| flight.since)
+        self.flights.front().map(|flight| flight.since.max(self.heard))
     }
 
     /// What has come, if something has.
@@ -134,6 +143,7 @@ impl<A: Purpose> Link<A> {
         }
         // What came before the end counts.
         if !answers.is_empty() || !pushes.is_empty() {
+            self.heard = Instant::now();
             return Poll::Ready(Ok(Arrived { pushes, answers }));
         }
         match self.ended.take() {

@@ -8,7 +8,8 @@
 //! Layout:
 //! - [`settings`]: where Redis is; [`connect`]: finds it and looks at it; [`nodes`], [`node`], [`slots`]: the
 //!   servers, lost and found again; [`link`]: a connection that works
-//! - [`keys`], [`scripts`] (with `lua/`), [`reply`]: names, steps and answers; [`desk`]: questions put together
+//! - [`keys`], [`scripts`] (with `lua/`), [`reply`]: names, steps and answers; [`desk`]: questions put together;
+//!   [`fetching`]: what a channel lacks, read in pieces
 //! - [`channels`], [`presence`], [`registry`]: what is known of rooms, people and workers, without I/O
 //! - [`broker`]: the loop; [`recovery`]: servers that come and go; [`asked`], [`operations`], [`answers`],
 //!   [`people`]: what is asked for and what is done with the answers
@@ -19,6 +20,7 @@ mod broker;
 mod channels;
 mod connect;
 mod desk;
+mod fetching;
 mod keys;
 mod link;
 mod node;

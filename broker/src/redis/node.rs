@@ -16,6 +16,9 @@ use crate::limits::{REDIS_ANSWER_MS_MAX, REDIS_RETRY_MS_MAX, REDIS_RETRY_MS_MIN}
 
 type Connecting = Pin<Box<dyn Future<Output = Result<Connected, ConnectError>>>>;
 
+/// A connection that lived for so long worked.
+const WORKED: Duration = Duration::from_secs(5);
+
 enum State<A> {
     Up(Link<A>),
     Connecting(Connecting),
@@ -28,6 +31,10 @@ pub(crate) struct Node<A> {
     scripts: Rc<Scripts>,
     state: State<A>,
     retry_ms: u64,
+    /// When it was last reached.
+    up_since: Option<Instant>,
+    /// Ticks in turn at which an answer was overdue.
+    late: u8,
     host: String,
 }
 
@@ -46,7 +53,15 @@ pub(crate) enum NodeEvent<A> {
 impl<A: Purpose> Node<A> {
     pub(crate) fn new(server: Server, scripts: Rc<Scripts>) -> Node<A> {
         let state = State::Waiting(Box::pin(tokio::time::sleep(Duration::ZERO)));
-        Node { server, scripts, state, retry_ms: REDIS_RETRY_MS_MIN, host: String::new() }
+        Node {
+            server,
+            scripts,
+            state,
+            retry_ms: REDIS_RETRY_MS_MIN,
+            up_since: None,
+            late: 0,
+            host: String::new(),
+        }
     }
 
     /// The host under which it was last reached.
@@ -86,6 +101,12 @@ impl<A: Purpose> Node<A> {
 
     /// Gives the connection up, if there is one.
     pub(crate) fn give_up(&mut self, why: &str) -> Option<NodeEvent<A>> {
+        if !self.is_up() {
+            return None;
+        }
+        // What works for a moment only is not tried again at once, for ever.
+        let worked = self.up_since.take().is_some_and(|since| since.elapsed() > WORKED);
+        self.retry_ms = if worked { REDIS_RETRY_MS_MIN } else { (self.retry_ms * 2).min(REDIS_RETRY_MS_MAX) };
         let pause = Box::pin(tokio::time::sleep(Duration::from_millis(self.retry_ms)));
         match std::mem::replace(&mut self.state, State::Waiting(pause)) {
             State::Up(link) => Some(NodeEvent::Down { lost: link.end().collect(), why: why.to_owned() }),
@@ -99,9 +120,14 @@ impl<A: Purpose> Node<A> {
     /// Gives the connection up if an answer is overdue.
     pub(crate) fn tick(&mut self, now: Instant) -> Option<NodeEvent<A>> {
         let State::Up(link) = &self.state else { return None };
-        let since = link.waiting_since()?;
-        let late = now.saturating_duration_since(since) > Duration::from_millis(REDIS_ANSWER_MS_MAX);
-        if late { self.give_up(&format!("no answer within {REDIS_ANSWER_MS_MAX} ms")) } else { None }
+        let patience = Duration::from_millis(REDIS_ANSWER_MS_MAX);
+        let late = link.waiting_since().is_some_and(|since| now.saturating_duration_since(since) > patience);
+        // What this thread had no time to read is not late: it is read between two ticks.
+        self.late = if late { self.late + 1 } else { 0 };
+        if self.late < 2 {
+            return None;
+        }
+        self.give_up(&format!("no answer within {REDIS_ANSWER_MS_MAX} ms"))
     }
 
     pub(crate) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<NodeEvent<A>> {
@@ -129,7 +155,7 @@ impl<A: Purpose> Node<A> {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(Connected { connection, pushes, found, host })) => {
                         self.host = host;
-                        self.retry_ms = REDIS_RETRY_MS_MIN;
+                        (self.up_since, self.late) = (Some(Instant::now()), 0);
                         self.state = State::Up(Link::new(connection, pushes));
                         return Poll::Ready(NodeEvent::Up(found));
                     }

@@ -153,7 +153,10 @@ impl<A: Purpose> Nodes<A> {
     /// The server to ask for the map now, if it is wanted, or due. While no known server can be asked,
     /// one of those of the settings is sought.
     pub(crate) fn map_asked_of(&mut self, now: Instant) -> Option<NodeId> {
-        let up = self.nodes.iter().find(|(_, node)| node.is_up()).map(|(id, _)| *id);
+        // Any of them: one that is cut off from the others knows only what was.
+        let all: Vec<NodeId> =
+            self.nodes.iter().filter(|(_, node)| node.is_up()).map(|(id, _)| *id).collect();
+        let up = (!all.is_empty()).then(|| all[rand::random_range(0..all.len())]);
         let cluster = self.cluster.as_mut()?;
         let every =
             Duration::from_millis(if cluster.wanted { SLOTS_REFRESH_MS / 10 } else { SLOTS_REFRESH_MS });

@@ -12,7 +12,6 @@ use chatup_core::refusal::Refusal;
 use super::answers::Finished;
 use super::asked::{Asked, Asker, Reading};
 use super::broker::Broker;
-use super::channels::Ask;
 use super::desk::{REGISTRY, wall_clock};
 use super::keys;
 use super::people;
@@ -84,8 +83,8 @@ impl Broker {
                         let lease = self.lease(member.worker);
                         let text = super::presence::member_text(lease, member.connection);
                         let cmd = self.desk.leave(&room, lease, &text, &left.public);
-                        self.desk.ask(room.as_str(), cmd, Asked::Leave(Some(asker), room.clone()));
-                        self.forget_if_empty(member.worker, &room);
+                        let asked = Asked::Leave(Some(asker), member.worker, room.clone());
+                        self.desk.ask(room.as_str(), cmd, asked);
                     }
                     // Redis will be told when it is back.
                     _ => self.answer(asker, Answer::Done),
@@ -194,21 +193,6 @@ impl Broker {
         self.desk.ask(room.as_str(), cmd, Asked::Client(asker, Reading::Done));
     }
 
-    /// Asks about a channel; subscribes to its topic first where that is new.
-    pub(super) fn ask_channel(&mut self, ask: Ask) {
-        let Ask { channel, question, subscribe, asker, from } = ask;
-        let tag = keys::tag(&channel);
-        if subscribe {
-            let topic = self.desk.keys.channel(&channel).topic;
-            self.desk.ask(tag, self.desk.subscription(true, &topic), Asked::Subscription);
-        }
-        let asked = match asker {
-            Some(asker) => Asked::Open(asker, channel.clone(), question),
-            None => Asked::Sync(channel.clone(), question),
-        };
-        self.desk.ask(tag, self.desk.sync(&channel, from), asked);
-    }
-
     fn viewers(&mut self, asker: Asker, worker: WorkerId, shard: u16, counts: Vec<(RoomName, u32)>) {
         let lease = self.lease(worker);
         for (room, count) in counts {
@@ -216,8 +200,8 @@ impl Broker {
             if new_room {
                 self.desk.has_people(&room, lease, true);
             }
-            self.desk.ask(room.as_str(), self.desk.viewers(&room, lease, sum), Asked::Nothing);
-            self.forget_if_empty(worker, &room);
+            let cmd = self.desk.viewers(&room, lease, sum);
+            self.desk.ask(room.as_str(), cmd, Asked::Viewers(worker, room.clone()));
         }
         self.answer(asker, Answer::Done);
     }
@@ -253,10 +237,11 @@ impl Broker {
             return;
         };
         let (desk, finished) = (Rc::clone(&self.desk), Rc::clone(&self.finished));
+        let presence = Rc::clone(&self.presence);
         tokio::task::spawn_local(async move {
             if desk.answer(REGISTRY, desk.condemn(own.lease, None)).await.is_ok() {
                 // Cut short, others go on with it.
-                let _ = people::bury(Rc::clone(&desk), own.lease).await;
+                let _ = people::bury(Rc::clone(&desk), presence, own.lease).await;
             }
             finished.borrow_mut().push(Finished::Retired(asker));
             desk.filled.notify_one();

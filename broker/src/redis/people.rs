@@ -3,9 +3,8 @@
 //! answer is lost: then the next one begins them anew.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use chatup_core::exchange::{MemberKey, WorkerId};
 use chatup_core::names::{RoomName, UserName};
@@ -43,28 +42,32 @@ impl From<Misread> for Stopped {
 }
 
 /// Makes Redis say of a worker what is so: members and viewers that it does not know are told again,
-/// those that are gone are removed. Returns bans of members that are here.
+/// those that are gone are removed. Returns bans of members that are here, and whether that was all.
 pub(crate) async fn reconcile(
     desk: Rc<Desk>,
     presence: Rc<RefCell<Presence>>,
     worker: WorkerId,
-) -> Result<Vec<BannedHere>, Stopped> {
+) -> Result<(Vec<BannedHere>, bool), Stopped> {
     let Some((lease, mut rooms)) = presence
         .borrow()
         .get(worker)
         .map(|own| (own.lease, own.rooms.keys().cloned().collect::<HashSet<_>>()))
     else {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), true));
     };
     for room in &rooms {
         desk.has_people(room, lease, true);
     }
     rooms.extend(rooms_of(&desk, lease).await?);
-    let mut banned = Vec::new();
+    let (mut banned, mut whole) = (Vec::new(), true);
     for room in rooms {
-        banned.extend(reconcile_room(&desk, &presence, worker, lease, &room).await?);
+        match reconcile_room(&desk, &presence, worker, lease, &room).await {
+            Ok(some) => banned.extend(some),
+            // The others can be told all the same.
+            Err(_) => whole = false,
+        }
     }
-    Ok(banned)
+    Ok((banned, whole))
 }
 
 async fn rooms_of(desk: &Desk, lease: Lease) -> Result<Vec<RoomName>, Stopped> {
@@ -88,7 +91,10 @@ async fn reconcile_room(
     let kept = reply::array(desk.answer(tag, list).await?)?;
     let mut kept: HashSet<u64> =
         kept.into_iter().filter_map(|member| connection_of(&reply::text(member).ok()?)).collect();
-    let bans = reply::bans(desk.answer(tag, desk.script(Script::Bans, &[&desk.keys.bans(room)])).await?)?;
+    let bans: HashMap<String, Option<u64>> =
+        reply::bans(desk.answer(tag, desk.script(Script::Bans, &[&desk.keys.bans(room)])).await?)?
+            .into_iter()
+            .collect();
     // Nothing is awaited from here on: what is compared is as it is now.
     let mut banned = Vec::new();
     let (viewers, missing) = {
@@ -100,20 +106,23 @@ async fn reconcile_room(
             if !kept.remove(connection) && !member.asking {
                 missing.push((*connection, member.clone()));
             }
-            if let Some((_, until)) = bans.iter().find(|(name, _)| *name == member.name.as_str()) {
+            if let Some(until) = bans.get(member.name.as_str()) {
                 let now = super::desk::wall_clock().0;
                 banned.push((room.clone(), member.name.clone(), reply::Banned { until: *until, now }));
             }
         }
         (own.map_or(0, super::presence::OwnRoom::viewers), missing)
     };
-    desk.ask(tag, desk.viewers(room, lease, viewers), Asked::Nothing);
+    let told = desk.begin(tag, desk.viewers(room, lease, viewers));
     for (connection, member) in missing {
         let join = desk.join(room, lease, connection, &member.name, &member.public);
         desk.ask(tag, join, Asked::Join(None, room.clone(), MemberKey { worker, connection }));
     }
-    remove(desk, room, lease, kept.into_iter().map(|connection| member_text(lease, connection)).collect())
-        .await?;
+    told.await.map_err(|_| Lost)?;
+    let gone: Vec<String> = kept.into_iter().map(|connection| member_text(lease, connection)).collect();
+    if remove(desk, room, lease, &gone).await? {
+        presence.borrow_mut().changed.insert(room.clone());
+    }
     if presence.borrow_mut().forget_if_empty(worker, room)
         || presence.borrow().get(worker).is_none_or(|own| !own.rooms.contains_key(room))
     {
@@ -122,28 +131,32 @@ async fn reconcile_room(
     Ok(banned)
 }
 
-/// Removes members, with their going told.
-async fn remove(desk: &Desk, room: &RoomName, lease: Lease, members: Vec<String>) -> Result<(), Stopped> {
+/// Removes members, with their going told. Returns whether some of that was only counted.
+async fn remove(desk: &Desk, room: &RoomName, lease: Lease, members: &[String]) -> Result<bool, Stopped> {
+    let mut counted = false;
     for some in members.chunks(REMOVED_AT_ONCE) {
         let mut cmd = redis::cmd("HMGET");
         cmd.arg(desk.keys.people(room).public).arg(some);
         let publics = reply::array(desk.answer(room.as_str(), cmd).await?)?;
-        for (member, public) in some.iter().zip(publics) {
-            let public = reply::text(public).unwrap_or_else(|_| "null".to_owned());
-            let Ok(public) = RawValue::from_string(public) else { continue };
-            let public: Arc<RawValue> = public.into();
-            desk.ask(
-                room.as_str(),
-                desk.leave(room, lease, member, &public),
-                Asked::Leave(None, room.clone()),
-            );
+        let leaves = some.iter().zip(publics).map(|(member, public)| {
+            let public = reply::text(public).ok().and_then(|text| RawValue::from_string(text).ok());
+            // What was not put there by us has to go, too.
+            let public = public.unwrap_or_else(|| RawValue::NULL.to_owned());
+            desk.begin(room.as_str(), desk.leave(room, lease, member, &public))
+        });
+        for leave in leaves.collect::<Vec<_>>() {
+            counted |= reply::truth(leave.await.map_err(|_| Lost)?)?;
         }
     }
-    Ok(())
+    Ok(counted)
 }
 
 /// Removes a lease's people, if nobody else is at it, and then the lease.
-pub(crate) async fn bury(desk: Rc<Desk>, lease: Lease) -> Result<(), Stopped> {
+pub(crate) async fn bury(
+    desk: Rc<Desk>,
+    presence: Rc<RefCell<Presence>>,
+    lease: Lease,
+) -> Result<(), Stopped> {
     loop {
         // Held while it goes on; whoever finds it free begins where the last one stopped.
         let key = desk.keys.undertaker(lease);
@@ -156,11 +169,16 @@ pub(crate) async fn bury(desk: Rc<Desk>, lease: Lease) -> Result<(), Stopped> {
         if rooms.is_empty() {
             break;
         }
+        let mut whole = true;
         for room in rooms {
             let mut hold = redis::cmd("PEXPIRE");
             hold.arg(&key).arg(UNDERTAKER_MS);
             desk.ask(&key, hold, Asked::Nothing);
-            bury_in(&desk, lease, &room).await?;
+            whole &= bury_in(&desk, &presence, lease, &room).await.is_ok();
+        }
+        if !whole {
+            // Somebody goes on with it when the lock has run out.
+            return Err(Stopped::Lost);
         }
         let mut free = redis::cmd("DEL");
         free.arg(&key);
@@ -172,8 +190,13 @@ pub(crate) async fn bury(desk: Rc<Desk>, lease: Lease) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn bury_in(desk: &Desk, lease: Lease, room: &RoomName) -> Result<(), Stopped> {
-    desk.ask(room.as_str(), desk.viewers(room, lease, 0), Asked::Nothing);
+async fn bury_in(
+    desk: &Desk,
+    presence: &RefCell<Presence>,
+    lease: Lease,
+    room: &RoomName,
+) -> Result<(), Stopped> {
+    desk.answer(room.as_str(), desk.viewers(room, lease, 0)).await?;
     loop {
         let mut some = redis::cmd("SRANDMEMBER");
         some.arg(desk.keys.brought(room, lease)).arg(REMOVED_AT_ONCE);
@@ -183,7 +206,9 @@ async fn bury_in(desk: &Desk, lease: Lease, room: &RoomName) -> Result<(), Stopp
         if members.is_empty() {
             break;
         }
-        remove(desk, room, lease, members).await?;
+        if remove(desk, room, lease, &members).await? {
+            presence.borrow_mut().changed.insert(room.clone());
+        }
     }
     let key = desk.keys.rooms(lease);
     let mut cmd = redis::cmd("SREM");

@@ -42,6 +42,8 @@ pub(crate) struct Own {
     pub(crate) lease: Lease,
     /// The registry has heard of the lease.
     pub(crate) registered: bool,
+    /// Redis may not have its people: to be compared once it says that it knows the lease.
+    pub(crate) unsure: bool,
     pub(crate) record: Option<WorkerRecord>,
     pub(crate) rooms: HashMap<RoomName, OwnRoom>,
 }
@@ -60,6 +62,7 @@ impl Presence {
         self.workers.entry(worker).or_insert_with(|| Own {
             lease: rand::random(),
             registered: false,
+            unsure: false,
             record: None,
             rooms: HashMap::new(),
         })
@@ -67,6 +70,11 @@ impl Presence {
 
     pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, &Own)> {
         self.workers.iter().map(|(worker, own)| (*worker, own))
+    }
+
+    /// Redis may not have anybody's people.
+    pub(crate) fn doubt(&mut self) {
+        self.workers.values_mut().for_each(|own| own.unsure = true);
     }
 
     pub(crate) fn get(&self, worker: WorkerId) -> Option<&Own> {

@@ -1,9 +1,11 @@
 //! Servers that come and go: what is taken up when one can be asked, and let go when it cannot.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Instant;
 
 use chatup_core::exchange::WorkerId;
+use chatup_core::names::ChannelName;
 
 use super::answers::Finished;
 use super::asked::Asked;
@@ -79,13 +81,12 @@ impl Broker {
             let mut cmd = redis::cmd("SUBSCRIBE");
             cmd.arg(self.desk.keys.banned_topic());
             self.desk.ask(REGISTRY, cmd, Asked::Subscription);
-            self.beat();
+            // Whoever the registry still knows is compared with what it has; whoever it has given up
+            // begins anew. Not before that: nobody would remove what is told under a lease that is over.
+            self.presence.borrow_mut().doubt();
+            self.beat(true);
             // Known before anybody asks.
             self.desk.ask(REGISTRY, self.desk.roster(), Asked::Roster(None));
-        }
-        let workers: Vec<_> = self.presence.borrow().workers().map(|(worker, _)| worker).collect();
-        for worker in workers {
-            self.reconcile(worker);
         }
     }
 
@@ -115,13 +116,17 @@ impl Broker {
 
     /// A cluster has said which server has which slots.
     pub(super) fn take_map(&mut self, map: SlotMap) {
+        let before: HashMap<ChannelName, Option<NodeId>> =
+            self.channels.names().map(|name| (name.clone(), self.nodes.owner(keys::tag(name)))).collect();
         let (gone, moved) = self.nodes.take_map(map);
         for event in gone {
             self.happened(event);
         }
         if moved {
             // What has moved is subscribed to where it is now, and caught up.
-            self.channels.cut(|_| true);
+            let nodes = &self.nodes;
+            let has_moved = |name: &ChannelName| before.get(name) != Some(&nodes.owner(keys::tag(name)));
+            self.channels.cut(has_moved);
             self.resume(None);
         }
     }
@@ -132,15 +137,19 @@ impl Broker {
         let (finished, filled) = (Rc::clone(&self.finished), Rc::clone(&self.desk.filled));
         tokio::task::spawn_local(async move {
             match work.await {
-                Ok(banned) => {
-                    let banned =
-                        banned.into_iter().map(|(room, name, banned)| Finished::Banned(room, name, banned));
-                    finished.borrow_mut().extend(banned);
-                    filled.notify_one();
+                Ok((banned, whole)) => {
+                    let mut finished = finished.borrow_mut();
+                    finished.extend(
+                        banned.into_iter().map(|(room, name, banned)| Finished::Banned(room, name, banned)),
+                    );
+                    finished.push(Finished::Reconciled(worker, whole));
                 }
-                // With the next connection.
-                Err(why) => tracing::debug!(?why, "telling Redis of this worker's people was cut short"),
+                Err(why) => {
+                    tracing::debug!(?why, "telling Redis of this worker's people was cut short");
+                    finished.borrow_mut().push(Finished::Reconciled(worker, false));
+                }
             }
+            filled.notify_one();
         });
     }
 }

@@ -11,7 +11,7 @@ use chatup_core::refusal::BanTtl;
 use redis::Value;
 use serde_json::value::RawValue;
 
-use super::channels::{Entry, Synced};
+use super::channels::Entry;
 use super::keys::Lease;
 
 /// It is not what was asked for.
@@ -125,9 +125,9 @@ pub(crate) fn published(value: Value) -> Result<Published, Misread> {
     }
 }
 
-/// Entries of a stream, in the order in which they come.
-fn entries(value: Value) -> Result<Vec<Entry>, Misread> {
-    array(value)?.into_iter().map(entry).collect()
+/// Entries of a stream, in the order in which they come. What somebody else put there is passed over.
+pub(crate) fn entries(value: Value) -> Result<Vec<Entry>, Misread> {
+    Ok(array(value)?.into_iter().filter_map(|one| entry(one).ok()).collect())
 }
 
 fn entry(value: Value) -> Result<Entry, Misread> {
@@ -149,32 +149,13 @@ fn entry(value: Value) -> Result<Entry, Misread> {
     Ok(Entry { offset: Offset(offset), id, payload: payload.into() })
 }
 
-pub(crate) fn synced(value: Value) -> Result<Synced, Misread> {
+/// Where a channel is, and whether the position asked about is of this past.
+pub(crate) fn synced(value: Value) -> Result<(Position, bool), Misread> {
     let mut values = array(value)?.into_iter();
     let (first, second, third) =
         (text(next(&mut values)?)?, number(next(&mut values)?)?, text(next(&mut values)?)?);
     let head = Position { epoch: epoch(&first)?, offset: Offset(second), id: id(&third)? };
-    let follows = truth(next(&mut values)?)?;
-    let mut entries = entries(next(&mut values)?)?;
-    if !follows {
-        entries.reverse();
-    }
-    Ok(Synced { head, follows, entries: unbroken(entries, head.offset) })
-}
-
-/// What leads to the head without a hole. Somebody may have deleted what a stream had.
-fn unbroken(mut entries: Vec<Entry>, head: Offset) -> Vec<Entry> {
-    let mut wanted = head.0;
-    let mut keep = 0;
-    for entry in entries.iter().rev() {
-        if entry.offset.0 != wanted {
-            break;
-        }
-        keep += 1;
-        wanted -= 1;
-    }
-    entries.drain(..entries.len() - keep);
-    entries
+    Ok((head, truth(next(&mut values)?)?))
 }
 
 /// The newest first.
@@ -324,26 +305,19 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_in_a_stream_ends_what_can_be_given_of_it() {
-        let entry = |offset: u64| {
-            Value::Array(vec![
-                bulk(&format!("{offset}-0")),
-                Value::Array(vec![bulk("i"), bulk(ID), bulk("p"), bulk("{}")]),
-            ])
+    fn what_somebody_else_put_into_a_stream_is_passed_over() {
+        let entry = |id: &str, fields: &[&str]| {
+            Value::Array(vec![bulk(id), Value::Array(fields.iter().map(|field| bulk(field)).collect())])
         };
-        let table: [(&[u64], u64, &[u64]); 5] = [
-            (&[5, 4, 3], 5, &[3, 4, 5]),
-            (&[5, 3, 2], 5, &[5]),
-            (&[4, 3], 5, &[]),
-            (&[], 5, &[]),
-            (&[], 0, &[]),
+        let foreign = [
+            entry("7-1", &["i", ID, "p", "{}"]),
+            entry("8-0", &["x", "y"]),
+            entry("9-0", &["i"]),
+            Value::Nil,
         ];
-        for (offsets, head, expected) in table {
-            let entries = Value::Array(offsets.iter().copied().map(entry).collect());
-            let answer =
-                Value::Array(vec![bulk("ff"), bulk(&head.to_string()), bulk(ID), Value::Int(0), entries]);
-            let read: Vec<u64> = synced(answer).unwrap().entries.iter().map(|entry| entry.offset.0).collect();
-            assert_eq!(read, expected, "{offsets:?} up to {head}");
+        for one in foreign {
+            let read = entries(Value::Array(vec![entry("3-0", &["i", ID, "p", "{}"]), one])).unwrap();
+            assert_eq!(read.iter().map(|entry| entry.offset.0).collect::<Vec<_>>(), [3]);
         }
     }
 

@@ -290,8 +290,11 @@ pub fn read_everything(
     channel: &str,
     until: Option<&str>,
     random: &mut StdRng,
+    failed: &mut Option<String>,
 ) -> Result<Subscriber, String> {
-    let place = board.find(room, None, random)?;
+    let place = board.find(room, failed.as_deref(), random)?;
+    // Unless all goes well: the next try is to name it.
+    *failed = Some(place.id.clone());
     let history = 1_000;
     let now = Connection::open(&place.host)?.call(subscribe(channel, None, 0))?;
     let start = Position::start(&answer(&now)?.0.epoch);

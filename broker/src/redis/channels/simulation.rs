@@ -60,7 +60,7 @@ impl Store {
             if there == Some(own.id) {
                 let entries =
                     self.entries.iter().filter(|entry| entry.offset > own.offset).cloned().collect();
-                return (Synced { head: self.head, follows: true, entries }, false);
+                return (Synced { head: self.head, from, entries }, false);
             }
             if there.is_some() || own.offset > self.head.offset {
                 self.renew();
@@ -68,7 +68,7 @@ impl Store {
             }
         }
         let entries = self.entries.iter().cloned().collect();
-        (Synced { head: self.head, follows: false, entries }, renewed)
+        (Synced { head: self.head, from: None, entries }, renewed)
     }
 
     fn renew(&mut self) {
@@ -207,6 +207,12 @@ impl World {
                 );
                 told.at = Some(Position { epoch: one.epoch, offset: one.offset, id: one.id });
                 told.seen.insert(one.offset, one.id);
+                return;
+            }
+            Event::Answer(ticket, Answer::Refused(_)) => {
+                // Of a life of the channel that is over.
+                let place = told.void.iter().position(|asked| *asked == ticket);
+                told.void.remove(place.unwrap_or_else(|| panic!("seed {seed}: refused for nothing")));
                 return;
             }
             Event::Answer(ticket, Answer::Opened(tail)) => {

@@ -1,7 +1,8 @@
 -- Where a channel is, for one who knows nothing of it or was at a position.
 -- KEYS: head, stream
--- ARGV: (how), topic, messages wanted, life of an empty channel in ms, own epoch or '', own offset, own id
--- Returns epoch, offset, id, whether the entries follow the own position, entries.
+-- ARGV: (how), topic, life of an empty channel in ms, own epoch or '', own offset, own id
+-- Returns epoch, offset, id, and whether the own position is of this past, so that what follows it can be
+-- read. The messages themselves are read beside this: a script holds everybody up for as long as it runs.
 local head = redis.call('HMGET', KEYS[1], 'e', 'o', 'i')
 local epoch, offset, id = head[1], head[2], head[3]
 if not epoch then
@@ -9,9 +10,9 @@ if not epoch then
   epoch, offset, id = ARGV[4], '0', ''
   redis.call('HSET', KEYS[1], 'e', epoch, 'o', offset, 'i', id)
 end
-if offset == '0' then redis.call('PEXPIRE', KEYS[1], ARGV[7]) end
-if ARGV[8] == epoch then
-  local mine, theirs = tonumber(ARGV[9]), tonumber(offset)
+if offset == '0' then redis.call('PEXPIRE', KEYS[1], ARGV[6]) end
+if ARGV[7] == epoch then
+  local mine, theirs = tonumber(ARGV[8]), tonumber(offset)
   local there = false
   if mine == theirs then
     there = id
@@ -19,12 +20,10 @@ if ARGV[8] == epoch then
     local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
     there = first and first[1] == '1-0' and ''
   elseif mine < theirs then
-    local entry = redis.call('XRANGE', KEYS[2], ARGV[9] .. '-0', ARGV[9] .. '-0')[1]
+    local entry = redis.call('XRANGE', KEYS[2], ARGV[8] .. '-0', ARGV[8] .. '-0')[1]
     there = entry and entry[2][2]
   end
-  if there == ARGV[10] then
-    return {epoch, offset, id, 1, redis.call('XRANGE', KEYS[2], '(' .. ARGV[9] .. '-0', '+')}
-  end
+  if there == ARGV[9] then return {epoch, offset, id, 1} end
   if there or mine > theirs then
     -- The store has lost its tail, and perhaps given numbers out again: what is kept goes on in
     -- another epoch, in which nobody has been yet.
@@ -33,4 +32,4 @@ if ARGV[8] == epoch then
     redis.call(ARGV[1], ARGV[5], 'R ' .. epoch)
   end
 end
-return {epoch, offset, id, 0, redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', ARGV[6])}
+return {epoch, offset, id, 0}

@@ -73,3 +73,8 @@ pub const CLAIM_MS_MAX: u64 = 100 * 365 * 24 * 60 * 60 * 1_000;
 pub const SLOTS_REFRESH_MS: u64 = 10_000;
 /// Pause before a worker's people are told once more where some could not be, in milliseconds.
 pub const RECONCILE_AGAIN_MS: u64 = 10_000;
+/// For how long what Redis said of the workers is handed out without asking again, in milliseconds: each
+/// client that comes asks who is alive.
+pub const ROSTER_FRESH_MS: u64 = 250;
+/// Output of Redis for one subscribing connection under which it is warned of at the start, in bytes.
+pub const REDIS_OUTPUT_BYTES_MIN: u64 = 32 * 1024 * 1024;

@@ -59,16 +59,65 @@ impl Redis {
         redis
     }
 
-    /// Starts a sentinel with this configuration, which it writes to.
+    /// Starts a sentinel that watches a server, and its replicas, as the group `main`, with more lines of
+    /// its configuration.
+    ///
+    /// # Panics
+    /// It does not become ready.
     #[must_use]
-    pub fn start_sentinel(configuration: &Path) -> Redis {
-        let dir = configuration.parent().unwrap_or(configuration);
+    pub fn start_sentinel(primary: &Redis, more: &[&str]) -> Redis {
+        let dir = scratch("sentinel");
+        let file = dir.join("sentinel.conf");
+        let monitor = format!("monitor main 127.0.0.1 {} 1", primary.port);
+        let lines = [&[monitor.as_str()], more].concat();
+        let text: String = lines.iter().map(|line| format!("sentinel {line}\n")).collect();
+        std::fs::write(&file, text).expect("a file");
         // The configuration comes before every flag.
-        let first = [configuration.display().to_string(), "--sentinel".to_owned()];
-        let (port, arguments) = (free_port(), first.to_vec());
-        let redis = Redis { child: spawn(port, dir, &arguments), port, dir: dir.to_owned(), arguments };
+        let arguments = vec![file.display().to_string(), "--sentinel".to_owned()];
+        let port = free_port();
+        let redis = Redis { child: spawn(port, &dir, &arguments), port, dir, arguments };
         redis.wait_until_ready();
         redis
+    }
+
+    /// Starts a cluster of so many servers, each with its share of the slots.
+    ///
+    /// # Panics
+    /// They do not come together.
+    #[must_use]
+    pub fn cluster(servers: u16, arguments: &[&str]) -> Vec<Redis> {
+        let all = [&["--save", "", "--cluster-enabled", "yes"], arguments].concat();
+        let nodes: Vec<Redis> = (0..servers).map(|_| Redis::start_with(&all)).collect();
+        let share = 16_384 / servers;
+        for (number, node) in (0..servers).zip(&nodes) {
+            let last = if number + 1 == servers { 16_383 } else { (number + 1) * share - 1 };
+            let added = node.ask(&format!("CLUSTER ADDSLOTSRANGE {} {last}", number * share));
+            assert!(added.starts_with("+OK"), "{added}");
+            let met = nodes[0].ask(&format!("CLUSTER MEET 127.0.0.1 {}", node.port));
+            assert!(met.starts_with("+OK"), "{met}");
+        }
+        for node in &nodes {
+            node.wait_for("CLUSTER INFO", |info| info.contains("cluster_state:ok"));
+            let known = |slots: &str| nodes.iter().all(|one| slots.contains(&format!(":{}\r", one.port)));
+            node.wait_for("CLUSTER SLOTS", known);
+        }
+        nodes
+    }
+
+    /// Asks until the answer is as wished.
+    ///
+    /// # Panics
+    /// It never is.
+    pub fn wait_for(&self, command: &str, wished: impl Fn(&str) -> bool) {
+        let start = Instant::now();
+        loop {
+            let answer = try_ask(self.port, command).unwrap_or_default();
+            if wished(&answer) {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{command}: {answer}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Its TCP port, on 127.0.0.1.

@@ -3,12 +3,11 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use chatup_broker::redis::settings::{Credentials, RedisSettings, Server};
 use chatup_broker::{BrokerHandle, conformance, redis};
 use chatup_tests::redis::free_port;
-use chatup_tests::{PATIENCE, Redis, server};
+use chatup_tests::{Redis, server};
 
 const PASSWORD: &str = "for-the-test-only";
 
@@ -87,43 +86,9 @@ fn conforms_over_tls_and_trusts_nobody_else() {
     assert!(!conformance::is_reachable(&stranger), "a certificate of nobody known is taken");
 }
 
-/// Asks until an answer is as wished.
-fn wait_for(redis: &Redis, command: &str, wished: impl Fn(&str) -> bool) {
-    let start = Instant::now();
-    loop {
-        let answer = redis.ask(command);
-        if wished(&answer) {
-            return;
-        }
-        assert!(start.elapsed() < PATIENCE, "{command}: {answer}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// A cluster of so many servers, each with its share of the slots.
-fn cluster(servers: u16) -> Vec<Redis> {
-    let nodes: Vec<Redis> =
-        (0..servers).map(|_| Redis::start_with(&["--save", "", "--cluster-enabled", "yes"])).collect();
-    let share = 16_384 / servers;
-    for (number, node) in (0..servers).zip(&nodes) {
-        let last = if number + 1 == servers { 16_383 } else { (number + 1) * share - 1 };
-        let added = node.ask(&format!("CLUSTER ADDSLOTSRANGE {} {last}", number * share));
-        assert!(added.starts_with("+OK"), "{added}");
-        let met = nodes[0].ask(&format!("CLUSTER MEET 127.0.0.1 {}", node.port()));
-        assert!(met.starts_with("+OK"), "{met}");
-    }
-    for node in &nodes {
-        wait_for(node, "CLUSTER INFO", |info| info.contains("cluster_state:ok"));
-        wait_for(node, "CLUSTER SHARDS", |shards| {
-            nodes.iter().all(|one| shards.contains(&format!(":{}\r", one.port())))
-        });
-    }
-    nodes
-}
-
 #[test]
 fn conforms_over_a_cluster() {
-    let nodes = cluster(3);
+    let nodes = Redis::cluster(3, &[]);
     let url = format!("redis+cluster://127.0.0.1:{},127.0.0.1:{}", nodes[1].port(), nodes[2].port());
     conformance::check(|| broker(&url, &Credentials::default()));
 }
@@ -131,14 +96,7 @@ fn conforms_over_a_cluster() {
 #[test]
 fn conforms_over_a_group_watched_by_sentinels() {
     let primary = Redis::start_with(&["--save", "", "--requirepass", PASSWORD, "--masterauth", PASSWORD]);
-    let dir = server::scratch("sentinel");
-    let file = dir.join("sentinel.conf");
-    let text = format!(
-        "sentinel monitor main 127.0.0.1 {} 1\nsentinel auth-pass main {PASSWORD}\nsentinel down-after-milliseconds main 60000\n",
-        primary.port()
-    );
-    std::fs::write(&file, text).expect("a file");
-    let sentinel = Redis::start_sentinel(&file);
+    let sentinel = Redis::start_sentinel(&primary, &[&format!("auth-pass main {PASSWORD}")]);
     let url = format!("redis+sentinel://127.0.0.1:{}/main", sentinel.port());
     conformance::check(|| broker(&url, &password()));
 }

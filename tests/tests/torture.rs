@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 
 const CAST: Cast = Cast { rooms: 3, publishers: 2, subscribers: 8 };
 /// Rooms and clients are new after so long: the checker holds a run in memory.
-const RUN: Duration = Duration::from_secs(45);
+const RUN: Duration = Duration::from_secs(30);
 /// How often Redis loses its tail.
 const LOSSES: usize = 4;
 

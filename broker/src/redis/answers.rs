@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use chatup_core::exchange::{Answer, BanRecord, Event, MemberKey, WorkerId};
+use chatup_core::message::Publication;
 use chatup_core::names::{RoomName, UserName};
 use chatup_core::position::MessageId;
 use chatup_core::refusal::{Refusal, Refused};
@@ -33,8 +34,11 @@ impl Broker {
     /// Why the connection is of no use any more.
     pub(super) fn answered(&mut self, asked: Asked, value: Value) -> Result<(), String> {
         if let Value::ServerError(error) = &value {
-            let text = format!("{} {}", error.code(), error.details().unwrap_or(""));
-            let unusable = WRONG_SERVER.contains(&error.code());
+            let details = error.details().unwrap_or("");
+            let text = format!("{} {details}", error.code());
+            // Older servers put what went wrong inside of a script behind a code of their own.
+            let is = |code: &&str| error.code() == *code || details.contains(&format!("-{code} "));
+            let unusable = WRONG_SERVER.iter().any(is);
             if MOVED.contains(&error.code()) {
                 self.nodes.doubt_map();
             } else if !unusable {
@@ -276,7 +280,6 @@ fn read(reading: &Reading, value: Value, registry: &Registry) -> Result<Answer, 
             Published::Again(position) => Answer::Published { position, duplicate: true },
             Published::Banned(banned) => Answer::Refused(Refused::banned(banned.ttl())),
         },
-        Reading::History(channel) => Answer::History(reply::history(channel, value)?),
         Reading::Bans => {
             let record = |(name, until_ms)| BanRecord { name, until_ms };
             Answer::Bans(reply::bans(value)?.into_iter().map(record).collect())
@@ -295,6 +298,8 @@ pub(super) enum Finished {
     Banned(RoomName, UserName, Banned),
     /// A worker has retired.
     Retired(Asker),
+    /// A channel's history; nothing if it was refused or lost.
+    History(Asker, Option<Vec<Publication>>),
     /// What was asked about a channel; nothing if it was refused or lost.
     Fetched(Ask, Option<Synced>),
     /// A worker's people are as Redis has them, or, if not, not all of them.

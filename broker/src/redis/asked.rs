@@ -1,7 +1,7 @@
 //! What questions to Redis are for.
 
 use chatup_core::exchange::{MemberKey, Publish, Ticket, WorkerId};
-use chatup_core::names::{ChannelName, RoomName};
+use chatup_core::names::RoomName;
 use redis::Value;
 use tokio::sync::oneshot;
 
@@ -46,7 +46,6 @@ pub(crate) enum Asked {
 #[derive(Clone, Debug)]
 pub(crate) enum Reading {
     Published,
-    History(ChannelName),
     Bans,
     Stats,
     /// Nothing to read: it is done.

@@ -102,7 +102,7 @@ impl Broker {
     fn new(settings: &RedisSettings, commands: Receiver<Command>, bell: Arc<Bell>) -> Broker {
         let keeping = Keeping { messages_max: settings.messages_max, expire_ms: settings.expire_ms };
         let scripts = Rc::new(Scripts::new(keeping));
-        let keys = Keys::new(&settings.key_prefix);
+        let keys = Keys::new(&settings.key_prefix, settings.server.database());
         let now = Instant::now();
         Broker {
             commands,
@@ -188,7 +188,14 @@ impl Broker {
         for finished in self.finished.take() {
             match finished {
                 Finished::Banned(room, name, banned) => self.banned(room, name, banned),
-                Finished::Retired(asker) => self.answer(asker, Answer::Done),
+                Finished::Retired(asker) => {
+                    self.registry.changed();
+                    self.answer(asker, Answer::Done);
+                }
+                Finished::History(asker, Some(history)) => self.answer(asker, Answer::History(history)),
+                Finished::History(asker, None) => {
+                    self.answer(asker, Answer::Refused(Refusal::Unavailable.into()));
+                }
                 Finished::Fetched(ask, synced) => self.fetched(&ask, synced),
                 Finished::Reconciled(worker, whole) => {
                     if !whole {

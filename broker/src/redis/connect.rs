@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::scripts::Scripts;
 use super::settings::{Endpoint, Server};
-use crate::limits::{BATCHES_IN_FLIGHT_MAX, REDIS_CONNECT_MS_MAX};
+use crate::limits::{BATCHES_IN_FLIGHT_MAX, REDIS_CONNECT_MS_MAX, REDIS_OUTPUT_BYTES_MIN};
 
 /// The oldest server that has all that is used: `HELLO 3` and XRANGE's exclusive ends.
 const OLDEST: (u32, u32) = (6, 2);
@@ -24,6 +24,16 @@ pub(crate) struct Connected {
     pub(crate) found: Found,
     /// The host under which it was reached.
     pub(crate) host: String,
+    /// Which connection it is.
+    pub(crate) identity: Identity,
+}
+
+/// A connection, as its server knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The server, told apart from all others and from what it was before a restart.
+    run: String,
+    client: i64,
 }
 
 /// What a server is.
@@ -101,7 +111,13 @@ async fn find(server: &Server) -> Result<(Client, String), RedisError> {
 }
 
 /// Connects, within a bounded time.
-pub(crate) async fn connect(server: &Server, scripts: &Scripts) -> Result<Connected, ConnectError> {
+/// `before` is the connection that this one follows: what it still has on the way must not come behind
+/// what is asked from now on.
+pub(crate) async fn connect(
+    server: &Server,
+    scripts: &Scripts,
+    before: Option<Identity>,
+) -> Result<Connected, ConnectError> {
     let whole = async {
         let (client, host) = find(server).await?;
         let (sender, pushes) = unbounded_channel();
@@ -112,28 +128,37 @@ pub(crate) async fn connect(server: &Server, scripts: &Scripts) -> Result<Connec
             .set_response_timeout(None)
             .set_connection_timeout(None);
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let found = look(&mut connection).await?;
+        let (found, run) = look(&mut connection).await?;
+        let client: i64 = redis::cmd("CLIENT").arg("ID").query_async(&mut connection).await?;
+        if let Some(before) = before.filter(|before| before.run == run) {
+            let mut kill = redis::cmd("CLIENT");
+            kill.arg("KILL").arg("ID").arg(before.client);
+            // Gone already is as good, and where that is forbidden it must do without.
+            let _: Result<i64, RedisError> = kill.query_async(&mut connection).await;
+        }
         let mut load = redis::pipe();
         for cmd in scripts.load() {
             load.add_command(cmd).ignore();
         }
         load.query_async::<()>(&mut connection).await?;
-        Ok(Connected { connection, pushes, found, host })
+        Ok(Connected { connection, pushes, found, host, identity: Identity { run, client } })
     };
     let patience = Duration::from_millis(REDIS_CONNECT_MS_MAX);
     tokio::time::timeout(patience, whole).await.unwrap_or(Err(ConnectError::Late))
 }
 
-async fn look(connection: &mut MultiplexedConnection) -> Result<Found, ConnectError> {
+/// What a server is, and its run id.
+async fn look(connection: &mut MultiplexedConnection) -> Result<(Found, String), ConnectError> {
     let info: String = redis::cmd("INFO").query_async(connection).await?;
     let mut config: HashMap<String, String> = HashMap::new();
-    for name in ["appendonly", "appendfsync", "save", "maxmemory-policy"] {
+    for name in ["appendfsync", "save", "maxmemory-policy", "client-output-buffer-limit"] {
         // An operator may have forbidden it; then some things cannot be told.
         let some: Result<HashMap<String, String>, _> =
             redis::cmd("CONFIG").arg("GET").arg(name).query_async(connection).await;
         config.extend(some.unwrap_or_default());
     }
-    found(&info, &config)
+    let run = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or("").trim();
+    Ok((found(&info, &config)?, run.to_owned()))
 }
 
 /// Makes out what a server is from what it says.
@@ -179,6 +204,16 @@ fn found(info: &str, config: &HashMap<String, String>) -> Result<Found, ConnectE
              members; noeviction refuses new ones instead"
         ));
     }
+    // normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60
+    let mut limits =
+        setting("client-output-buffer-limit").split(' ').skip_while(|word| *word != "pubsub").skip(1);
+    let limit = limits.next().and_then(|bytes| bytes.parse::<u64>().ok()).unwrap_or(0);
+    if limit > 0 && limit < REDIS_OUTPUT_BYTES_MIN {
+        warnings.push(format!(
+            "client-output-buffer-limit pubsub is {limit} bytes: a worker with much to catch up on may be cut off; \
+             {REDIS_OUTPUT_BYTES_MIN} is the default"
+        ));
+    }
     Ok(Found { name, sharded: number >= SHARDED, persistence, warnings })
 }
 
@@ -194,8 +229,12 @@ mod tests {
 
     #[test]
     fn what_a_server_is() {
-        let good = of("7.0.15", "role:master\r\naof_enabled:1", &[("appendfsync", "everysec"), ("save", "")])
-            .unwrap();
+        let limits = "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60";
+        let settings = [("appendfsync", "everysec"), ("save", ""), ("client-output-buffer-limit", limits)];
+        let good = of("7.0.15", "role:master\r\naof_enabled:1", &settings).unwrap();
+        let small =
+            of("7.0.15", "aof_enabled:1", &[("client-output-buffer-limit", "normal 0 0 0 pubsub 1024 0 0")]);
+        assert!(small.unwrap().warnings[0].contains("1024 bytes"));
         assert_eq!((good.name.as_str(), good.sharded), ("Redis 7.0.15 (standalone)", true));
         assert_eq!((good.persistence.as_str(), good.warnings.len()), ("append-only file, fsync everysec", 0));
         let plain = of(

@@ -3,11 +3,13 @@
 
 use std::rc::Rc;
 
+use chatup_core::message::Publication;
 use chatup_core::names::ChannelName;
 use chatup_core::position::{Offset, Position};
+use redis::Value;
 
 use super::channels::{Ask, Entry, Synced};
-use super::desk::Desk;
+use super::desk::{Desk, Lost};
 use super::keys;
 use super::people::Stopped;
 use super::reply;
@@ -75,6 +77,34 @@ async fn last(desk: &Desk, channel: &ChannelName, head: Position) -> Result<Vec<
     }
     entries.reverse();
     Ok(entries)
+}
+
+/// The last messages of a channel, the newest first.
+pub(crate) async fn history(
+    desk: &Desk,
+    channel: &ChannelName,
+    messages_max: usize,
+) -> Result<Vec<Publication>, Stopped> {
+    let (of, tag) = (desk.keys.channel(channel), keys::tag(channel));
+    let mut epoch = redis::cmd("HGET");
+    epoch.arg(of.head).arg("e");
+    let mut last = redis::cmd("XREVRANGE");
+    last.arg(of.stream).arg("+").arg("-").arg("COUNT").arg(messages_max);
+    let (epoch, last) = (desk.begin(tag, epoch), desk.begin(tag, last));
+    let epoch = epoch.await.map_err(|_| Lost)?;
+    let entries = reply::entries(last.await.map_err(|_| Lost)?)?;
+    if epoch == Value::Nil {
+        return Ok(Vec::new());
+    }
+    let epoch = reply::epoch(&reply::text(epoch)?)?;
+    let publication = |entry: Entry| Publication {
+        channel: channel.clone(),
+        epoch,
+        offset: entry.offset,
+        id: entry.id,
+        payload: entry.payload,
+    };
+    Ok(entries.into_iter().map(publication).collect())
 }
 
 async fn piece(

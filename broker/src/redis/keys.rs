@@ -13,6 +13,8 @@ pub(crate) type Lease = u64;
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     prefix: String,
+    /// Stands before topics: all databases of a server share these.
+    topics: String,
 }
 
 /// A channel's keys, and the topic on which its messages are published.
@@ -61,8 +63,9 @@ pub(crate) fn tag(channel: &ChannelName) -> &str {
 }
 
 impl Keys {
-    pub(crate) fn new(prefix: &str) -> Keys {
-        Keys { prefix: prefix.to_owned() }
+    pub(crate) fn new(prefix: &str, database: i64) -> Keys {
+        let topics = if database == 0 { prefix.to_owned() } else { format!("{prefix}{database}:") };
+        Keys { prefix: prefix.to_owned(), topics }
     }
 
     fn of(&self, tag: &str, rest: impl std::fmt::Display) -> String {
@@ -71,13 +74,14 @@ impl Keys {
 
     pub(crate) fn channel(&self, channel: &ChannelName) -> ChannelKeys {
         let (room, letter) = place(channel);
-        let topic = self.of(room, letter);
-        ChannelKeys { head: format!("{topic}:head"), stream: format!("{topic}:log"), topic }
+        let of = |rest| self.of(room, format_args!("{letter}:{rest}"));
+        let topic = format!("{}{{{room}}}:{letter}", self.topics);
+        ChannelKeys { head: of("head"), stream: of("log"), topic }
     }
 
     /// The channel whose messages are published on this topic.
     pub(crate) fn channel_of(&self, topic: &str) -> Option<ChannelName> {
-        let (room, letter) = topic.strip_prefix(&self.prefix)?.strip_prefix('{')?.rsplit_once("}:")?;
+        let (room, letter) = topic.strip_prefix(&self.topics)?.strip_prefix('{')?.rsplit_once("}:")?;
         let name = match letter {
             "m" => format!("{MESSAGES}{room}"),
             "e" => format!("{EVENTS}{room}"),
@@ -151,7 +155,7 @@ impl Keys {
 
     /// The topic on which every worker hears of bans.
     pub(crate) fn banned_topic(&self) -> String {
-        format!("{}banned", self.prefix)
+        format!("{}banned", self.topics)
     }
 }
 
@@ -163,7 +167,7 @@ mod tests {
 
     #[test]
     fn channels_have_their_own_keys_in_their_rooms_slot() {
-        let keys = Keys::new("chatup:");
+        let keys = Keys::new("chatup:", 0);
         let mut seen = HashSet::new();
         for (name, room) in [
             ("m_a", "a"),
@@ -184,7 +188,9 @@ mod tests {
                 assert!(key.starts_with(&format!("chatup:{{{room}}}:")), "{key}");
                 assert!(seen.insert(key.clone()), "{key} twice");
             }
-            assert_eq!(keys.channel_of(&of.topic), Some(channel));
+            assert_eq!(keys.channel_of(&of.topic), Some(channel.clone()));
+            let elsewhere = Keys::new("chatup:", 7).channel(&channel);
+            assert_eq!((&elsewhere.head, keys.channel_of(&elsewhere.topic)), (&of.head, None));
         }
         for topic in ["chatup:banned", "other:{a}:m", "chatup:{a}:x", "chatup:{a b}:m", ""] {
             assert_eq!(keys.channel_of(topic), None, "{topic}");
@@ -193,7 +199,7 @@ mod tests {
 
     #[test]
     fn no_two_senders_share_a_key() {
-        let keys = Keys::new("");
+        let keys = Keys::new("", 0);
         let channel = ChannelName::new("m_a").unwrap();
         let table =
             [(Some("ada"), "k"), (None, "k"), (Some("ada:k"), "k"), (Some("ada"), "k:k"), (Some("-"), "k")];

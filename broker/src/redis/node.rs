@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redis::Cmd;
 use tokio::time::Sleep;
 
-use super::connect::{ConnectError, Connected, Found, connect};
+use super::connect::{ConnectError, Connected, Found, Identity, connect};
 use super::link::{Arrived, Link, Purpose};
 use super::scripts::Scripts;
 use super::settings::Server;
@@ -36,6 +36,7 @@ pub(crate) struct Node<A> {
     /// Ticks in turn at which an answer was overdue.
     late: u8,
     host: String,
+    identity: Option<Identity>,
 }
 
 /// What becomes of it.
@@ -61,6 +62,7 @@ impl<A: Purpose> Node<A> {
             up_since: None,
             late: 0,
             host: String::new(),
+            identity: None,
         }
     }
 
@@ -147,14 +149,15 @@ impl<A: Purpose> Node<A> {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(()) => {
                         let (server, scripts) = (self.server.clone(), Rc::clone(&self.scripts));
-                        let connecting = async move { connect(&server, &scripts).await };
+                        let before = self.identity.clone();
+                        let connecting = async move { connect(&server, &scripts, before).await };
                         self.state = State::Connecting(Box::pin(connecting));
                     }
                 },
                 State::Connecting(connecting) => match connecting.as_mut().poll(context) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(Connected { connection, pushes, found, host })) => {
-                        self.host = host;
+                    Poll::Ready(Ok(Connected { connection, pushes, found, host, identity })) => {
+                        (self.host, self.identity) = (host, Some(identity));
                         (self.up_since, self.late) = (Some(Instant::now()), 0);
                         self.state = State::Up(Link::new(connection, pushes));
                         return Poll::Ready(NodeEvent::Up(found));

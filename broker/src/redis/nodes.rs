@@ -179,9 +179,9 @@ impl<A: Purpose> Nodes<A> {
         }
     }
 
-    /// Takes a map. Returns the servers that are gone, with what is lost, and whether slots have moved
-    /// to other servers.
-    pub(crate) fn take_map(&mut self, map: SlotMap) -> (Vec<Happened<A>>, bool) {
+    /// Takes a map. Returns what was asked of servers that have no slots any more, and whether slots have
+    /// moved to other servers.
+    pub(crate) fn take_map(&mut self, map: SlotMap) -> (Vec<A>, bool) {
         let Server::Cluster(seeds) = &self.server else { return (Vec::new(), false) };
         let Some(template) = seeds.first().cloned() else { return (Vec::new(), false) };
         let addresses = map.addresses();
@@ -199,17 +199,19 @@ impl<A: Purpose> Nodes<A> {
         }
         let gone: Vec<NodeId> =
             self.nodes.keys().filter(|id| !by_address.values().any(|kept| kept == *id)).copied().collect();
-        let gone = gone.into_iter().filter_map(|id| {
-            let event = self.nodes.remove(&id)?.give_up("it has no slots any more")?;
-            Some(happened(id, event))
-        });
-        let gone = gone.collect();
-        let Some(cluster) = &mut self.cluster else { return (gone, false) };
+        let mut lost = Vec::new();
+        for id in gone {
+            let event = self.nodes.remove(&id).and_then(|mut node| node.give_up("it has no slots any more"));
+            if let Some(NodeEvent::Down { lost: some, .. }) = event {
+                lost.extend(some);
+            }
+        }
+        let Some(cluster) = &mut self.cluster else { return (lost, false) };
         let moved = cluster.map != map;
         cluster.map = map;
         cluster.by_address = by_address;
         cluster.scout = None;
-        (gone, moved)
+        (lost, moved)
     }
 
     /// The host under which a server was reached.

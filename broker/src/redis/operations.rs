@@ -1,6 +1,7 @@
 //! What clients ask for, as questions to Redis.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use chatup_core::exchange::{Answer, Event, Operation, Publish, WorkerId, WorkerRecord};
 use chatup_core::limits::IDEMPOTENCY_TTL_MS;
@@ -13,6 +14,7 @@ use super::answers::Finished;
 use super::asked::{Asked, Asker, Reading};
 use super::broker::Broker;
 use super::desk::{REGISTRY, wall_clock};
+use super::fetching;
 use super::keys;
 use super::people;
 use super::presence::Member;
@@ -41,14 +43,12 @@ impl Broker {
                 self.answer(asker, Answer::Done);
             }
             Operation::History { channel, messages_max } => {
-                let of = self.desk.keys.channel(&channel);
-                let mut cmd = self.desk.script(Script::History, &[&of.head, &of.stream]);
-                cmd.arg(messages_max);
-                self.desk.ask(
-                    keys::tag(&channel),
-                    cmd,
-                    Asked::Client(asker, Reading::History(channel.clone())),
-                );
+                let (desk, finished) = (Rc::clone(&self.desk), Rc::clone(&self.finished));
+                tokio::task::spawn_local(async move {
+                    let history = fetching::history(&desk, &channel, messages_max).await;
+                    finished.borrow_mut().push(Finished::History(asker, history.ok()));
+                    desk.filled.notify_one();
+                });
             }
             Operation::Ban { room, name, until, id } => self.ban(asker, &room, &name, until, id),
             Operation::Unban { room, name } => {
@@ -93,6 +93,9 @@ impl Broker {
             Operation::Viewers { worker, shard, counts } => self.viewers(asker, worker, shard, counts),
             Operation::Heartbeat(record) => self.heartbeat(asker, record),
             Operation::Retire(worker) => self.retire(asker, worker),
+            Operation::Workers if self.registry.is_fresh(Instant::now()) => {
+                self.answer(asker, Answer::Workers(self.registry.alive()));
+            }
             Operation::Workers => self.desk.ask(REGISTRY, self.desk.roster(), Asked::Roster(Some(asker))),
             Operation::Claim { id, until } => {
                 let left = until.0.saturating_sub(wall_clock().0).min(CLAIM_MS_MAX);
@@ -214,6 +217,7 @@ impl Broker {
     }
 
     fn heartbeat(&mut self, asker: Asker, record: WorkerRecord) {
+        self.registry.changed();
         let worker = record.id;
         let (lease, cmd) = {
             let mut presence = self.presence.borrow_mut();

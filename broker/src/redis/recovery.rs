@@ -119,8 +119,8 @@ impl Broker {
         let before: HashMap<ChannelName, Option<NodeId>> =
             self.channels.names().map(|name| (name.clone(), self.nodes.owner(keys::tag(name)))).collect();
         let (gone, moved) = self.nodes.take_map(map);
-        for event in gone {
-            self.happened(event);
+        for asked in gone {
+            self.lost(asked);
         }
         if moved {
             // What has moved is subscribed to where it is now, and caught up.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::Lease;
 use super::reply::{Misread, array, lease, number, text};
-use crate::limits::{HEARTBEAT_MS, WORKER_EXPIRY_MS};
+use crate::limits::{HEARTBEAT_MS, ROSTER_FRESH_MS, WORKER_EXPIRY_MS};
 
 /// A worker as Redis keeps it.
 #[derive(Serialize, Deserialize)]
@@ -72,6 +72,8 @@ pub(crate) struct Registry {
     alive: Vec<WorkerRecord>,
     /// Whose each lease is.
     leases: HashMap<Lease, WorkerId>,
+    /// When Redis last said so, unless something here has changed it since.
+    seen: Option<Instant>,
     up_since: Option<Instant>,
 }
 
@@ -84,7 +86,19 @@ impl Registry {
     /// Redis cannot be asked: what it said is kept, but nobody is being watched.
     pub(crate) fn down(&mut self) {
         self.up_since = None;
+        self.seen = None;
         self.watched.clear();
+    }
+
+    /// A worker of this process has changed.
+    pub(crate) fn changed(&mut self) {
+        self.seen = None;
+    }
+
+    /// Whether what is known is so new that Redis need not be asked again.
+    pub(crate) fn is_fresh(&self, now: Instant) -> bool {
+        let fresh = Duration::from_millis(ROSTER_FRESH_MS);
+        self.seen.is_some_and(|seen| now.saturating_duration_since(seen) < fresh)
     }
 
     /// The workers alive, as far as is known.
@@ -100,6 +114,7 @@ impl Registry {
     /// Takes what Redis says. Returns the leases that have been silent for too long, each with its last
     /// beat.
     pub(crate) fn see(&mut self, roster: &Roster, now: Instant) -> Vec<(Lease, u64)> {
+        self.seen = Some(now);
         let expiry = Duration::from_millis(WORKER_EXPIRY_MS);
         let mut dead = Vec::new();
         let mut watched = HashMap::new();

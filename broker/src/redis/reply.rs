@@ -92,7 +92,7 @@ fn next(values: &mut impl Iterator<Item = Value>) -> Result<Value, Misread> {
     values.next().ok_or(Misread("more of an array"))
 }
 
-fn epoch(text: &str) -> Result<Epoch, Misread> {
+pub(crate) fn epoch(text: &str) -> Result<Epoch, Misread> {
     u64::from_str_radix(text, 16).map(Epoch).map_err(|_| Misread("an epoch"))
 }
 
@@ -156,26 +156,6 @@ pub(crate) fn synced(value: Value) -> Result<(Position, bool), Misread> {
         (text(next(&mut values)?)?, number(next(&mut values)?)?, text(next(&mut values)?)?);
     let head = Position { epoch: epoch(&first)?, offset: Offset(second), id: id(&third)? };
     Ok((head, truth(next(&mut values)?)?))
-}
-
-/// The newest first.
-pub(crate) fn history(channel: &ChannelName, value: Value) -> Result<Vec<Publication>, Misread> {
-    let mut values = array(value)?.into_iter();
-    let name = text(next(&mut values)?)?;
-    if name.is_empty() {
-        return Ok(Vec::new());
-    }
-    let epoch = epoch(&name)?;
-    let entries = entries(next(&mut values)?)?.into_iter();
-    Ok(entries
-        .map(|entry| Publication {
-            channel: channel.clone(),
-            epoch,
-            offset: entry.offset,
-            id: entry.id,
-            payload: entry.payload,
-        })
-        .collect())
 }
 
 /// Who is banned, and until when.

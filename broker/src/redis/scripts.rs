@@ -24,7 +24,6 @@ macro_rules! scripts {
 scripts! {
     Publish "publish";
     Sync "sync";
-    History "history";
     Ban "ban";
     Unban "unban";
     Bans "bans";

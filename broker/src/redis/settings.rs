@@ -160,6 +160,16 @@ impl Server {
     }
 }
 
+impl Server {
+    /// The number of its database.
+    pub(crate) fn database(&self) -> i64 {
+        match self {
+            Server::Single(node) | Server::Sentinel { node, .. } => node.info.redis_settings().db(),
+            Server::Cluster(_) => 0,
+        }
+    }
+}
+
 impl Endpoint {
     /// The same, at another address.
     pub(crate) fn at(&self, (host, port): &(String, u16)) -> Endpoint {

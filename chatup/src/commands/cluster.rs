@@ -3,10 +3,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -33,7 +35,6 @@ struct Member {
 
 /// Runs until told to stop.
 pub(super) fn run(arguments: &ClusterArgs, environment: &Environment) -> Result<(), CommandError> {
-    let cluster_error = |text: String| CommandError::Cluster(text);
     let variable = |name: &str| {
         environment.iter().find(|(variable, _)| variable == name).map(|(_, value)| value.clone())
     };
@@ -43,17 +44,43 @@ pub(super) fn run(arguments: &ClusterArgs, environment: &Environment) -> Result<
     let stopping = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stopping);
     ctrlc::set_handler(move || told.store(true, Ordering::SeqCst))
-        .map_err(|error| cluster_error(format!("signals cannot be caught: {error}")))?;
+        .map_err(|error| CommandError::Cluster(format!("signals cannot be caught: {error}")))?;
 
-    let mut threads = Vec::new();
+    let (mut redis, mut others) = (None, Vec::new());
+    let end_redis = Arc::new(AtomicBool::new(false));
+    let result = start_all(arguments, &directory, (&stopping, &end_redis), &mut redis, &mut others);
+    if result.is_err() {
+        stopping.store(true, Ordering::SeqCst);
+    }
+    let join = |thread: JoinHandle<()>| {
+        if thread.join().is_err() {
+            eprintln!("a process of the cluster was not ended in order");
+        }
+    };
+    others.into_iter().for_each(join);
+    // The others told it that they end.
+    end_redis.store(true, Ordering::SeqCst);
+    redis.into_iter().for_each(join);
+    result
+}
+
+/// Starts everything, each process under a thread of its own, and says where it is.
+fn start_all(
+    arguments: &ClusterArgs,
+    directory: &Path,
+    (stopping, end_redis): (&Arc<AtomicBool>, &Arc<AtomicBool>),
+    redis_thread: &mut Option<JoinHandle<()>>,
+    threads: &mut Vec<JoinHandle<()>>,
+) -> Result<(), CommandError> {
+    let cluster_error = |text: &str| CommandError::Cluster(text.to_owned());
     let redis_url = match &arguments.redis_url {
         Some(url) => url.clone(),
         None => {
             let port = free_port()?;
-            let redis = redis_member(&directory, port)?;
-            threads.push(supervise(redis, Arc::clone(&stopping), None));
-            wait_for(&stopping, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(()))
-                .ok_or_else(|| cluster_error("redis-server does not become ready".to_owned()))?;
+            let redis = redis_member(directory, port)?;
+            *redis_thread = Some(supervise(redis, Arc::clone(end_redis), Arc::clone(stopping), None));
+            wait_for(stopping, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(()))
+                .ok_or_else(|| cluster_error("redis-server does not become ready"))?;
             format!("redis://127.0.0.1:{port}")
         }
     };
@@ -78,33 +105,23 @@ pub(super) fn run(arguments: &ClusterArgs, environment: &Environment) -> Result<
             }
             own.extend(arguments.set.iter().map(|(key, value)| format!("--set={key}={value}")));
             let member = Member { name: format!("{role} {number}"), program: this.clone(), arguments: own };
-            threads.push(supervise(member, Arc::clone(&stopping), Some(ready.clone())));
+            threads.push(supervise(member, Arc::clone(stopping), Arc::clone(stopping), Some(ready.clone())));
             wanted += 1;
         }
     }
     drop(ready);
     let mut found = Vec::new();
-    let complete = wait_for(&stopping, || {
+    let complete = wait_for(stopping, || {
         found.extend(addresses.try_iter());
         (found.len() >= wanted).then_some(())
     });
-    if complete.is_some() {
-        print(&redis_url, &mut found)?;
-    }
-    let failed = complete.is_none() && !stopping.load(Ordering::SeqCst);
-    if failed {
-        stopping.store(true, Ordering::SeqCst);
-    }
-    // Redis, the first, is needed by the others until they have ended.
-    for thread in threads.into_iter().rev() {
-        if thread.join().is_err() {
-            tracing::error!("a process of the cluster was not ended in order");
+    match complete {
+        Some(()) => print(&redis_url, &mut found),
+        // Told to stop meanwhile is no fault.
+        None if threads.iter().all(|thread| !thread.is_finished()) && stopping.load(Ordering::SeqCst) => {
+            Ok(())
         }
-    }
-    if failed {
-        Err(cluster_error("not every process became ready; what they say stands above".to_owned()))
-    } else {
-        Ok(())
+        None => Err(cluster_error("not every process became ready; what they say stands above")),
     }
 }
 
@@ -144,21 +161,29 @@ fn free_port() -> Result<u16, CommandError> {
 
 type Ready = mpsc::Sender<(String, String, u32)>;
 
-/// Keeps a process running until told to stop; tells once where it is.
-fn supervise(member: Member, stopping: Arc<AtomicBool>, ready: Option<Ready>) -> std::thread::JoinHandle<()> {
+/// Keeps a process running until told to stop; tells once where it is. Where it cannot be kept running,
+/// all are stopped.
+fn supervise(
+    member: Member,
+    stopping: Arc<AtomicBool>,
+    all: Arc<AtomicBool>,
+    ready: Option<Ready>,
+) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut ready = ready;
         while !stopping.load(Ordering::SeqCst) {
             let spawned = Command::new(&member.program)
                 .args(&member.arguments)
                 .stdin(Stdio::null())
+                // Ctrl+C is for this process, which ends the others in their order.
+                .process_group(0)
                 .stdout(if member.name == "redis" { Stdio::null() } else { Stdio::piped() })
                 .spawn();
             let mut child = match spawned {
                 Ok(child) => child,
                 Err(error) => {
                     eprintln!("{} cannot be started: {error}", member.name);
-                    stopping.store(true, Ordering::SeqCst);
+                    all.store(true, Ordering::SeqCst);
                     return;
                 }
             };
@@ -178,7 +203,7 @@ fn supervise(member: Member, stopping: Arc<AtomicBool>, ready: Option<Ready>) ->
             if started.elapsed() < Duration::from_millis(RESTART_MS) && ready.is_some() {
                 // It says itself why; trying on would not help.
                 eprintln!("{} ended at once: {ended}", member.name);
-                stopping.store(true, Ordering::SeqCst);
+                all.store(true, Ordering::SeqCst);
                 return;
             }
             eprintln!("{} ended ({ended}); it is started again", member.name);
@@ -195,6 +220,9 @@ fn tell_address(name: &str, child: &mut Child, ready: &mut Option<Ready>) {
     let mut lines = BufReader::new(out).lines();
     std::thread::spawn(move || {
         while let Some(Ok(line)) = lines.next() {
+            if !line.starts_with("ChatUp ") {
+                continue;
+            }
             let address =
                 line.split_once(": ").map_or("", |(_, rest)| rest.split(' ').next().unwrap_or(rest));
             match ready.lock().unwrap_or_else(PoisonError::into_inner).take() {

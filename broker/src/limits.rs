@@ -78,3 +78,5 @@ pub const RECONCILE_AGAIN_MS: u64 = 10_000;
 pub const ROSTER_FRESH_MS: u64 = 250;
 /// Output of Redis for one subscribing connection under which it is warned of at the start, in bytes.
 pub const REDIS_OUTPUT_BYTES_MIN: u64 = 32 * 1024 * 1024;
+/// Pause between two lines of log on what Redis refuses, in milliseconds.
+pub const COMPLAINT_MS: u64 = 1_000;

@@ -1,7 +1,7 @@
 //! What is done with Redis's answers, and with what it publishes.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chatup_core::exchange::{Answer, BanRecord, Event, MemberKey, WorkerId};
 use chatup_core::message::Publication;
@@ -19,6 +19,7 @@ use super::people;
 use super::registry::{Registry, Roster};
 use super::reply::{self, Banned, Changes, Joined, Misread, OnTopic, Published};
 use super::slots::SlotMap;
+use crate::limits::COMPLAINT_MS;
 
 /// Errors after which this server is of no use: it is not the one to ask, or has lost its scripts.
 const WRONG_SERVER: &[&str] =
@@ -41,8 +42,8 @@ impl Broker {
             let unusable = WRONG_SERVER.iter().any(is);
             if MOVED.contains(&error.code()) {
                 self.nodes.doubt_map();
-            } else if !unusable {
-                tracing::error!(?asked, "Redis refuses: {text}");
+            } else if !unusable && self.may_complain() {
+                tracing::error!("Redis refuses: {text}");
             }
             self.lost(asked);
             return if unusable { Err(text) } else { Ok(()) };
@@ -52,11 +53,23 @@ impl Broker {
             Err(misread) => {
                 // Answers and questions are in step, so it is this one's matter alone: somebody else has
                 // put something else there.
-                tracing::error!(?asked, %misread, "Redis has something else than was put there");
+                if self.may_complain() {
+                    tracing::error!(%misread, "Redis has something else than was put there");
+                }
                 self.lost(asked);
             }
         }
         Ok(())
+    }
+
+    /// Whether to log what went wrong: as often as people speak it would fill the disk.
+    fn may_complain(&mut self) -> bool {
+        let pause = Duration::from_millis(COMPLAINT_MS);
+        let may = self.complained.is_none_or(|last| last.elapsed() >= pause);
+        if may {
+            self.complained = Some(Instant::now());
+        }
+        may
     }
 
     fn read(&self, asked: &Asked, value: Value) -> Result<Read, Misread> {

@@ -85,6 +85,8 @@ pub(super) struct Broker {
     pub(super) down_since: Option<Instant>,
     stopping: Option<Instant>,
     pub(super) said_unreachable: bool,
+    /// When a refusal was last logged.
+    pub(super) complained: Option<Instant>,
     /// What was last found at the other end.
     pub(super) looked_at: Option<Found>,
 }
@@ -122,6 +124,7 @@ impl Broker {
             down_since: Some(now),
             stopping: None,
             said_unreachable: false,
+            complained: None,
             looked_at: None,
         }
     }

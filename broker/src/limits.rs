@@ -43,7 +43,11 @@ pub const REDIS_TICK_MS: u64 = 100;
 /// Messages of one channel held while Redis is asked about it, at most; more are fetched again.
 pub const HELD_MESSAGES_MAX: usize = 4_096;
 /// Questions about channels under way at once, at most: after a cut there are as many as channels.
-pub const FETCHES_MAX: usize = 8;
+pub const FETCHES_MAX: usize = 512;
+/// Channels of which messages are read at once, at most: each may come to some MiB.
+pub const READERS_MAX: usize = 8;
+/// Questions to Redis without an answer, sent or to be sent, over which no more of clients are taken.
+pub const REDIS_QUESTIONS_MAX: usize = 16_384;
 /// Messages of a channel that are read from Redis in one piece: well under a millisecond of its time, and
 /// with the longest messages about 2 MiB on the connection, of which Redis cuts off one that subscribes
 /// when 32 MiB wait for it.
@@ -72,7 +76,7 @@ pub const CLAIM_MS_MAX: u64 = 100 * 365 * 24 * 60 * 60 * 1_000;
 /// that is in doubt.
 pub const SLOTS_REFRESH_MS: u64 = 10_000;
 /// Pause before a worker's people are told once more where some could not be, in milliseconds.
-pub const RECONCILE_AGAIN_MS: u64 = 10_000;
+pub const RECONCILE_AGAIN_MS: u64 = 2_000;
 /// For how long what Redis said of the workers is handed out without asking again, in milliseconds: each
 /// client that comes asks who is alive.
 pub const ROSTER_FRESH_MS: u64 = 250;

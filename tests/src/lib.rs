@@ -4,6 +4,7 @@
 pub mod client;
 pub mod http;
 pub mod node;
+pub mod process;
 pub mod redis;
 pub mod server;
 pub mod torture;

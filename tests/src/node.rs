@@ -1,17 +1,16 @@
 //! One process of a cluster: a worker or a dispatcher, as a child of the test that uses it.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
-
+use crate::process::Process;
 use crate::redis::free_port;
 use crate::server::program;
 
 /// A running `chatup worker` or `chatup dispatcher`, on one port for all of its lives.
 pub struct Node {
-    child: Child,
+    /// The process itself.
+    pub process: Process,
     port: u16,
     arguments: Vec<String>,
 }
@@ -46,7 +45,7 @@ impl Node {
             all.extend(["--demo".to_owned(), format!("--state-dir={}", state.display())]);
         }
         all.extend(arguments.iter().map(|&argument| argument.to_owned()));
-        Node { child: spawn(&all), port, arguments: all }
+        Node { process: spawn(&all), port, arguments: all }
     }
 
     /// Host and port.
@@ -55,61 +54,17 @@ impl Node {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Ends it with kill -9.
-    ///
-    /// # Panics
-    /// It had ended before.
-    pub fn kill(&mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ends");
-    }
-
     /// Starts it again after its end, on the same port.
     ///
     /// # Panics
     /// It does not become ready.
     pub fn restart(&mut self) {
-        self.child = spawn(&self.arguments);
-    }
-
-    /// Makes it stand still.
-    pub fn pause(&self) {
-        self.signal(Signal::STOP);
-    }
-
-    /// Lets it go on.
-    pub fn resume(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    /// Asks it to stop.
-    pub fn terminate(&self) {
-        self.signal(Signal::TERM);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")).expect("a process id");
-        kill_process(pid, signal).expect("it runs");
+        self.process = spawn(&self.arguments);
     }
 }
 
-fn spawn(arguments: &[String]) -> Child {
-    let mut child = Command::new(program())
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+fn spawn(arguments: &[String]) -> Process {
+    let (process, line) = Process::with_first_line(Command::new(program()).args(arguments));
     assert!(line.starts_with("ChatUp "), "not ready: {line:?}");
-    child
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // Ended already is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    process
 }

@@ -3,17 +3,17 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use crate::PATIENCE;
+use crate::process::Process;
 use crate::server::scratch;
 
 /// A running `redis-server`. Its data stay in its directory when it ends.
 pub struct Redis {
-    child: Child,
+    /// The process itself.
+    pub process: Process,
     port: u16,
     dir: PathBuf,
     arguments: Vec<String>,
@@ -54,7 +54,7 @@ impl Redis {
     #[must_use]
     pub fn start_at(port: u16, dir: &Path, arguments: &[&str]) -> Redis {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let redis = Redis { child: spawn(port, dir, &arguments), port, dir: dir.to_owned(), arguments };
+        let redis = Redis { process: spawn(port, dir, &arguments), port, dir: dir.to_owned(), arguments };
         redis.wait_until_ready();
         redis
     }
@@ -75,7 +75,7 @@ impl Redis {
         // The configuration comes before every flag.
         let arguments = vec![file.display().to_string(), "--sentinel".to_owned()];
         let port = free_port();
-        let redis = Redis { child: spawn(port, &dir, &arguments), port, dir, arguments };
+        let redis = Redis { process: spawn(port, &dir, &arguments), port, dir, arguments };
         redis.wait_until_ready();
         redis
     }
@@ -138,37 +138,13 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Ends it with kill -9.
-    ///
-    /// # Panics
-    /// It does not end.
-    pub fn kill(&mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ends");
-    }
-
     /// Starts it again after its end, over what it kept.
     ///
     /// # Panics
     /// It does not become ready.
     pub fn restart(&mut self) {
-        self.child = spawn(self.port, &self.dir, &self.arguments);
+        self.process = spawn(self.port, &self.dir, &self.arguments);
         self.wait_until_ready();
-    }
-
-    /// Makes it stand still.
-    pub fn pause(&self) {
-        self.signal(Signal::STOP);
-    }
-
-    /// Lets it go on.
-    pub fn resume(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")).expect("a process id");
-        kill_process(pid, signal).expect("it runs");
     }
 
     /// What it answers to a command, as it comes over the wire. Words are split at spaces.
@@ -192,18 +168,16 @@ impl Redis {
     }
 }
 
-fn spawn(port: u16, dir: &Path, arguments: &[String]) -> Child {
+fn spawn(port: u16, dir: &Path, arguments: &[String]) -> Process {
     // A configuration, where there is one, comes before every flag.
     let (first, rest) = arguments.split_at(arguments.iter().take_while(|one| !one.starts_with("--")).count());
-    Command::new(program())
+    let mut command = Command::new(program());
+    command
         .args(first)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--loglevel", "warning", "--dir"])
         .arg(dir)
-        .args(rest)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-server starts")
+        .args(rest);
+    Process::silent(&mut command)
 }
 
 fn try_ask(port: u16, command: &str) -> std::io::Result<String> {
@@ -215,12 +189,4 @@ fn try_ask(port: u16, command: &str) -> std::io::Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        // Ended already is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -1,20 +1,20 @@
 //! The program under test, as a child process that ends with its handle.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::PATIENCE;
 use crate::http;
+use crate::process::Process;
 
 /// A running `chatup`.
 pub struct Server {
-    child: Child,
+    /// The process itself.
+    pub process: Process,
     /// Where the dispatcher is, without a slash at the end.
     pub url: String,
     /// Where the worker is: host and port.
@@ -78,7 +78,7 @@ impl Server {
     }
 
     fn spawn(mut command: Command, state: &Path, arguments: &[&str]) -> Server {
-        let mut child = command
+        command
             .args([
                 "--print",
                 "json",
@@ -91,18 +91,12 @@ impl Server {
                 "--state-dir",
             ])
             .arg(state)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let mut line = String::new();
-        let out = child.stdout.take().expect("a pipe");
-        BufReader::new(out).read_line(&mut line).expect("a line");
+            .args(arguments);
+        let (process, line) = Process::with_first_line(&mut command);
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line:?}"));
         let text = |key: &str| ready[key].as_str().map(|text| text.trim_end_matches('/').to_owned());
         Server {
-            child,
+            process,
             url: text("url").expect("a URL"),
             worker: text("worker").expect("a worker").replace("http://", ""),
             token: text("token"),
@@ -159,7 +153,7 @@ impl Server {
     /// It is gone.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a resident size");
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") * 1_024
     }
@@ -170,57 +164,14 @@ impl Server {
     /// It is gone.
     #[must_use]
     pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
-    }
-
-    /// Whether it still runs.
-    ///
-    /// # Panics
-    /// The system does not say.
-    pub fn is_alive(&mut self) -> bool {
-        self.child.try_wait().expect("a child's state").is_none()
-    }
-
-    /// Asks it to stop.
-    pub fn terminate(&self) {
-        self.signal(Signal::TERM);
-    }
-
-    /// Makes it stand still.
-    pub fn pause(&self) {
-        self.signal(Signal::STOP);
-    }
-
-    /// Lets it go on.
-    pub fn resume(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")).expect("a process id");
-        kill_process(pid, signal).expect("it runs");
-    }
-
-    /// Waits for its end.
-    ///
-    /// # Panics
-    /// It does not end.
-    pub fn wait(&mut self) -> ExitStatus {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a child's state") {
-                return status;
-            }
-            assert!(start.elapsed() < PATIENCE, "the server does not stop");
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("it runs").count()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // Before what it keeps is taken away.
+        self.process.kill();
         let _ = std::fs::remove_dir_all(&self.state);
     }
 }

@@ -275,13 +275,13 @@ fn a_pause_of_the_process_makes_no_gap() {
     for speaker in &mut speakers {
         speaker.enter(&token, "lobby");
     }
-    server.pause();
+    server.process.pause();
     for speaker in &mut speakers {
         for number in 0..EACH {
             speaker.begin(json!({ "call": "say", "msg": format!("{number}") }));
         }
     }
-    server.resume();
+    server.process.resume();
     for listener in &mut listeners {
         // A gap in place of messages fails here.
         read_messages(listener, "m_lobby", &mut 1, SPEAKERS * EACH);

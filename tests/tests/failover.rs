@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chatup_tests::{Client, Node, PATIENCE, Redis, server};
+use chatup_tests::{Client, Node, PATIENCE, Redis, http, server};
 use serde_json::{Value, json};
 
 /// A member of a room, on a worker of its own.
@@ -48,7 +48,7 @@ fn a_fail_over_loses_nothing_that_the_replica_had() {
     assert_eq!(ada.messages().2[0]["msg"], json!("one"));
     // On the replica, too.
     primary.wait_for("WAIT 1 100", |replicas| replicas.starts_with(":1"));
-    primary.kill();
+    primary.process.kill();
     let second = say_until_taken(&mut ada, "two");
     assert_eq!((&second["epoch"], &second["offset"]), (&first["epoch"], &json!(2)));
     let (_, offset, messages) = ada.messages();
@@ -79,18 +79,37 @@ fn a_lost_server_of_a_cluster_takes_only_its_own_rooms_with_it() {
     let mut lost = enter(&worker, &state, &lost_room);
     let mut kept = enter(&worker, &state, &kept_room);
     lost.subscribe(&json!([format!("m_{lost_room}")]));
+    let goes = enter(&worker, &state, &lost_room);
+    let dispatcher = Node::dispatcher(&url, &state, &[]);
+    let counts = |members: u64, viewers: u64| {
+        let start = Instant::now();
+        loop {
+            let stats = http::get(&dispatcher.address(), &format!("/stats/{lost_room}")).body;
+            let told: Value = serde_json::from_str(&stats).unwrap_or_default();
+            if told["pubCount"] == json!(members) && told["subCount"] == json!(viewers) {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "never {members} members, {viewers} viewers: {stats}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    counts(2, 1);
     kept.subscribe(&json!([format!("m_{kept_room}")]));
     say_until_taken(&mut lost, "before");
     say_until_taken(&mut kept, "before");
     assert_eq!(lost.messages().2[0]["msg"], json!("before"));
     assert_eq!(kept.messages().2[0]["msg"], json!("before"));
-    nodes[usize::from(dying)].kill();
+    nodes[usize::from(dying)].process.kill();
     let refused = lost.call(json!({ "call": "say", "msg": "x" }));
     assert_eq!(refused["error"]["code"], json!("unavailable"), "{refused}");
     say_until_taken(&mut kept, "meanwhile");
     assert_eq!(kept.messages().2[0]["msg"], json!("meanwhile"));
+    // Nobody can be told that he goes.
+    drop(goes);
+    say_until_taken(&mut kept, "gone");
     nodes[usize::from(dying)].restart();
     let after = say_until_taken(&mut lost, "after");
     assert_eq!(after["offset"], json!(2), "nothing of it was lost: {after}");
     assert_eq!(lost.messages().2[0]["msg"], json!("after"));
+    counts(1, 1);
 }

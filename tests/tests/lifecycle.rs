@@ -14,7 +14,7 @@ fn a_stop_tells_every_client_when_to_come_back() {
     }
     // One that will never answer the close: it must not hold the server up.
     let _silent = Client::connect(&server.worker);
-    server.terminate();
+    server.process.terminate();
     let mut hints = Vec::new();
     for client in &mut clients {
         let (code, reason) = client.closed();
@@ -26,7 +26,7 @@ fn a_stop_tells_every_client_when_to_come_back() {
     hints.sort_unstable();
     hints.dedup();
     assert!(hints.len() > 20, "all would come back at once: {hints:?}");
-    assert!(server.wait().success());
+    assert!(server.process.wait().success());
 }
 
 #[test]
@@ -43,10 +43,10 @@ fn what_was_said_is_delivered_before_the_close() {
     while seen < 50 {
         seen += listener.messages().2.len();
     }
-    server.terminate();
+    server.process.terminate();
     assert_eq!(listener.closed().0, 1001);
     assert_eq!(speaker.closed().0, 1001);
-    assert!(server.wait().success());
+    assert!(server.process.wait().success());
 }
 
 #[test]

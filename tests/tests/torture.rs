@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use chatup_tests::torture::checker::check;
 use chatup_tests::torture::cluster::Cluster;
+use chatup_tests::torture::faults::Fault;
 use chatup_tests::torture::record::{Event, Records, Subscriber};
 use chatup_tests::torture::run::{Cast, Report, run};
 use rand::rngs::StdRng;
@@ -82,8 +83,30 @@ fn nothing_is_lost_doubled_or_out_of_order_whatever_breaks() {
         });
         judge(&report, &cluster, &format!("seed {seed}, run {number}"));
         assert_eq!(report.lost(), 0, "the checker has missed what is lost");
+        assert!(report.figures.refusals.contains_key("banned"), "nobody was banned: this tests no ban");
         the_checker_would_have_seen(&report.records, seed);
     }
+    cluster.forget();
+}
+
+/// The primary of a group dies, or stands still, under load: what it had not given to its replica is lost,
+/// and told; all else goes on.
+#[test]
+fn a_fail_over_under_load_is_survived() {
+    let (seed, seconds) = (seed(), Report::seconds(RUN.as_secs()));
+    println!("seed {seed}, {} s", seconds.as_secs());
+    let mut cluster = Cluster::start_watched(2, 1, 1);
+    let end = Instant::now() + seconds;
+    let report = run(&mut cluster, CAST, 0, seed, |faults| {
+        // Two at least, however short the time.
+        let mut losses = faults.make(Fault::KillPrimary)?;
+        losses.extend(faults.make(Fault::PausePrimary)?);
+        while Instant::now() < end {
+            losses.extend(faults.make_one_in_group()?);
+        }
+        Ok(losses)
+    });
+    judge(&report, &cluster, &format!("seed {seed}"));
     cluster.forget();
 }
 

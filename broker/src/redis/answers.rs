@@ -82,7 +82,11 @@ impl Broker {
             Asked::Changes(_) => Read::Changes(reply::changes(value)?),
             Asked::Roster(_) => Read::Roster(Roster::read(value)?),
             Asked::Map(node) => Read::Map(SlotMap::read(value, &self.nodes.host(*node))?),
-            Asked::Viewers(..) | Asked::Task(_) | Asked::Subscription | Asked::Nothing => Read::Raw(value),
+            Asked::Viewers(..)
+            | Asked::HasPeople(..)
+            | Asked::Task(_)
+            | Asked::Subscription(_)
+            | Asked::Nothing => Read::Raw(value),
         })
     }
 
@@ -179,22 +183,37 @@ impl Broker {
                 presence.left(&room, member);
                 // The next one says again that there is somebody.
                 presence.forget_if_empty(member.worker, &room);
+                // Redis may have taken him in all the same.
+                presence.doubt_room(member.worker, room);
                 drop(presence);
                 self.answer(asker, unavailable());
             }
-            // Redis is told of him again, or that he is gone, with the next connection.
-            Asked::Join(None, ..) | Asked::Leave(None, ..) | Asked::Viewers(..) => {}
-            Asked::Leave(Some(asker), ..) | Asked::Beat(Some(asker), ..) => self.answer(asker, Answer::Done),
-            Asked::Roster(Some(asker)) => self.answer(asker, Answer::Workers(self.registry.alive())),
+            Asked::Join(None, room, MemberKey { worker, .. })
+            | Asked::Viewers(worker, room)
+            | Asked::HasPeople(worker, room) => self.presence.borrow_mut().doubt_room(worker, room),
+            Asked::Leave(asker, worker, room) => {
+                self.presence.borrow_mut().doubt_room(worker, room);
+                if let Some(asker) = asker {
+                    self.answer(asker, Answer::Done);
+                }
+            }
+            Asked::Beat(Some(asker), ..) => self.answer(asker, Answer::Done),
+            Asked::Roster(asker) => {
+                // While it takes no writes it hears of nobody, however alive.
+                self.registry.down();
+                if let Some(asker) = asker {
+                    self.answer(asker, Answer::Workers(self.registry.alive()));
+                }
+            }
+            Asked::Subscription(Some(channel)) => self.channels.unsubscribed(&channel),
             Asked::Changes(room) => {
                 self.presence.borrow_mut().changed.insert(room);
             }
             // The sender is dropped with it, which is the news.
             Asked::Task(_)
             | Asked::Beat(None, ..)
-            | Asked::Roster(None)
             | Asked::Map(_)
-            | Asked::Subscription
+            | Asked::Subscription(None)
             | Asked::Nothing => {}
         }
     }
@@ -212,13 +231,12 @@ impl Broker {
                 let due = std::mem::take(&mut own.unsure);
                 drop(presence);
                 if due {
-                    self.reconcile(worker);
+                    self.reconcile(worker, None);
                 }
                 return;
             }
             presence.renew(worker);
             let own = presence.worker(worker);
-            own.registered = true;
             own.unsure = true;
             let record = own.record.as_ref().map(super::registry::stored).unwrap_or_default();
             (own.lease, self.desk.beat(own.lease, &record, true))
@@ -231,6 +249,10 @@ impl Broker {
 
     fn see(&mut self, roster: &Roster) {
         for (lease, beat) in self.registry.see(roster, Instant::now()) {
+            // One's own beats may be on their way.
+            if self.presence.borrow().has_lease(lease) {
+                continue;
+            }
             tracing::warn!(lease = format!("{lease:016x}"), "a worker is silent: its people are removed");
             let cmd = self.desk.condemn(lease, Some(beat));
             self.desk.ask(REGISTRY, cmd, Asked::Nothing);
@@ -267,8 +289,11 @@ impl Broker {
                 }
             }
             // Unless it is nobody's any more here, the server has given its slot away.
-            PushKind::SUnsubscribe if channel.as_ref().is_some_and(|one| self.channels.is_open(one)) => {
-                self.nodes.doubt_map();
+            PushKind::SUnsubscribe => {
+                if let Some(channel) = channel.filter(|one| self.channels.is_open(one)) {
+                    self.channels.unsubscribed(&channel);
+                    self.nodes.doubt_map();
+                }
             }
             _ => {}
         }
@@ -315,8 +340,8 @@ pub(super) enum Finished {
     History(Asker, Option<Vec<Publication>>),
     /// What was asked about a channel; nothing if it was refused or lost.
     Fetched(Ask, Option<Synced>),
-    /// A worker's people are as Redis has them, or, if not, not all of them.
-    Reconciled(WorkerId, bool),
+    /// A worker's people were told again, but for those in these rooms; or nobody was.
+    Reconciled(WorkerId, Option<Vec<RoomName>>),
 }
 
 /// An answer, read.

@@ -1,7 +1,7 @@
 //! What questions to Redis are for.
 
 use chatup_core::exchange::{MemberKey, Publish, Ticket, WorkerId};
-use chatup_core::names::RoomName;
+use chatup_core::names::{ChannelName, RoomName};
 use redis::Value;
 use tokio::sync::oneshot;
 
@@ -20,14 +20,16 @@ pub(crate) enum Asked {
     Client(Asker, Reading),
     /// Whether a sender is banned whose bans are in another slot than what it publishes.
     BanElsewhere(Asker, Box<Publish>),
-    /// To subscribe to a topic, or no longer.
-    Subscription,
+    /// To subscribe to a topic, of this channel if it is one's, or no longer.
+    Subscription(Option<ChannelName>),
     /// A member comes; told to whoever asked.
     Join(Option<Asker>, RoomName, MemberKey),
     /// A member of a worker goes.
     Leave(Option<Asker>, WorkerId, RoomName),
     /// A worker's count of a room's viewers.
     Viewers(WorkerId, RoomName),
+    /// A worker has people in a room, or nobody any more.
+    HasPeople(WorkerId, RoomName),
     /// A large room's comings and goings.
     Changes(RoomName),
     /// A worker's heartbeat, under a lease.
@@ -57,6 +59,6 @@ pub(crate) enum Reading {
 
 impl Purpose for Asked {
     fn is_subscription(&self) -> bool {
-        matches!(self, Asked::Subscription)
+        matches!(self, Asked::Subscription(_))
     }
 }

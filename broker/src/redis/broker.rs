@@ -1,7 +1,7 @@
 //! The Redis thread: its loop, and what time brings.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 
 use super::answers::Finished;
-use super::asked::Asked;
+use super::asked::{Asked, Asker};
 use super::channels::{Ask, Channels, Synced};
 use super::connect::Found;
 use super::desk::{Desk, REGISTRY};
@@ -32,7 +32,7 @@ use super::settings::RedisSettings;
 use crate::contract::{BrokerHandle, ClientId, Command, Drive, Inbox};
 use crate::limits::{
     ASK_AGAIN_MS, CHANGES_MS, CHANNEL_CHECK_MS, CHANNEL_CHECKS_PER_S_MAX, COMMANDS_PER_DRIVE, FETCHES_MAX,
-    HEARTBEAT_MS, RECONCILE_AGAIN_MS, REDIS_ANSWER_MS_MAX, REDIS_HOLD_MS, REDIS_TICK_MS,
+    HEARTBEAT_MS, RECONCILE_AGAIN_MS, REDIS_ANSWER_MS_MAX, REDIS_HOLD_MS, REDIS_QUESTIONS_MAX, REDIS_TICK_MS,
 };
 
 /// Starts a broker over Redis. It connects by itself, and again whenever it has to.
@@ -77,7 +77,7 @@ pub(super) struct Broker {
     asks: VecDeque<Ask>,
     fetches: usize,
     /// Workers whose people were not all told.
-    unsure: Vec<WorkerId>,
+    unsure: HashSet<WorkerId>,
     /// Channels still to be checked in this round.
     unchecked: Vec<ChannelName>,
     times: Times,
@@ -118,7 +118,7 @@ impl Broker {
             finished: Rc::default(),
             asks: VecDeque::new(),
             fetches: 0,
-            unsure: Vec::new(),
+            unsure: HashSet::new(),
             unchecked: Vec::new(),
             times: Times { beats: now, changes: now, checks: now, retries: now, unsure: now },
             down_since: Some(now),
@@ -163,7 +163,8 @@ impl Broker {
         if self.is_holding() {
             return;
         }
-        for _ in 0..COMMANDS_PER_DRIVE {
+        let room = REDIS_QUESTIONS_MAX.saturating_sub(self.nodes.questions());
+        for _ in 0..COMMANDS_PER_DRIVE.min(room) {
             match self.commands.try_recv() {
                 Ok(Command::Connect(client, inbox)) => {
                     self.inboxes.insert(client, inbox);
@@ -176,8 +177,10 @@ impl Broker {
                 Err(TryRecvError::Empty) => return,
             }
         }
-        // There is more: after what Redis has meanwhile said.
-        self.bell.0.notify_one();
+        // There is more: after what Redis has meanwhile said, where there is room.
+        if room > 0 {
+            self.bell.0.notify_one();
+        }
     }
 
     /// Redis may be back in a moment: what is asked waits in the queue.
@@ -200,10 +203,12 @@ impl Broker {
                     self.answer(asker, Answer::Refused(Refusal::Unavailable.into()));
                 }
                 Finished::Fetched(ask, synced) => self.fetched(&ask, synced),
-                Finished::Reconciled(worker, whole) => {
-                    if !whole {
-                        self.unsure.push(worker);
-                    }
+                Finished::Reconciled(worker, Some(left)) => {
+                    let mut presence = self.presence.borrow_mut();
+                    left.into_iter().for_each(|room| presence.doubt_room(worker, room));
+                }
+                Finished::Reconciled(worker, None) => {
+                    self.unsure.insert(worker);
                 }
             }
         }
@@ -248,7 +253,10 @@ impl Broker {
             if self.channels.is_current(&ask) {
                 self.fetch(ask);
             } else if let Some(asker) = ask.asker {
-                self.answer(asker, Answer::Refused(Refusal::Unavailable.into()));
+                if ask.subscribe {
+                    self.channels.unsubscribed(&ask.channel);
+                }
+                self.refuse_open(&ask, asker);
             }
         }
     }
@@ -258,7 +266,7 @@ impl Broker {
         if ask.subscribe {
             let topic = self.desk.keys.channel(&ask.channel).topic;
             let cmd = self.desk.subscription(true, &topic);
-            self.desk.ask(keys::tag(&ask.channel), cmd, Asked::Subscription);
+            self.desk.ask(keys::tag(&ask.channel), cmd, Asked::Subscription(Some(ask.channel.clone())));
         }
         self.fetches += 1;
         let (desk, finished) = (Rc::clone(&self.desk), Rc::clone(&self.finished));
@@ -275,14 +283,16 @@ impl Broker {
         match (ask.asker, synced) {
             (Some(asker), Some(synced)) => self.channels.opened(&ask.channel, ask.question, asker, &synced),
             (None, Some(synced)) => self.channels.synced(&ask.channel, ask.question, &synced),
-            (Some(asker), None) => {
-                if self.channels.refused(&ask.channel, ask.question, asker) {
-                    self.unsubscribe(&ask.channel);
-                }
-                self.answer(asker, Answer::Refused(Refusal::Unavailable.into()));
-            }
+            (Some(asker), None) => self.refuse_open(ask, asker),
             (None, None) => self.channels.unanswered(&ask.channel, ask.question),
         }
+    }
+
+    fn refuse_open(&mut self, ask: &Ask, asker: Asker) {
+        if self.channels.refused(&ask.channel, ask.question, asker) {
+            self.unsubscribe(&ask.channel);
+        }
+        self.answer(asker, Answer::Refused(Refusal::Unavailable.into()));
     }
 
     /// Hands an event over, however long that takes: until there is room, nothing more is taken.
@@ -324,7 +334,11 @@ impl Broker {
         }
         if due(&mut self.times.unsure, RECONCILE_AGAIN_MS, now) {
             for worker in std::mem::take(&mut self.unsure) {
-                self.reconcile(worker);
+                self.reconcile(worker, None);
+            }
+            let doubtful = self.presence.borrow_mut().take_doubtful();
+            for (worker, rooms) in doubtful {
+                self.reconcile(worker, Some(rooms));
             }
         }
         self.check_channels(now);
@@ -361,7 +375,7 @@ impl Broker {
 
     pub(super) fn unsubscribe(&self, channel: &ChannelName) {
         let topic = self.desk.keys.channel(channel).topic;
-        self.desk.ask(keys::tag(channel), self.desk.subscription(false, &topic), Asked::Subscription);
+        self.desk.ask(keys::tag(channel), self.desk.subscription(false, &topic), Asked::Subscription(None));
     }
 }
 

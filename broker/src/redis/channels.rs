@@ -50,6 +50,8 @@ struct Channel {
     /// The last message handed over. Nothing before the first answer.
     head: Option<Position>,
     questions: u32,
+    /// Its topic is subscribed to, or is about to be.
+    subscribed: bool,
     /// The store has the past of `head`, as it said since the last cut.
     known: bool,
     /// What came while questions were under way.
@@ -134,6 +136,14 @@ impl Channels {
             self.events.push((asker.0, Event::Answer(asker.1, refused)));
             return;
         };
+        if channel.is_ahead(synced) {
+            // What he would be told is not where the others are.
+            let again = channel.clients.contains(&asker.0);
+            let ask = channel.ask(name, channel.head.filter(|_| again));
+            self.asks.push(Ask { asker: Some(asker), ..ask });
+            self.answered(name);
+            return;
+        }
         channel.caught_up(name, synced, &mut self.events);
         self.events.push(event);
         let wanted = channel.opening.iter().position(|one| *one == asker);
@@ -176,10 +186,18 @@ impl Channels {
         }
     }
 
+    /// The server says that a topic is not subscribed to: it is tried again later.
+    pub(crate) fn unsubscribed(&mut self, name: &ChannelName) {
+        if let Some(channel) = self.all.get_mut(name) {
+            // Else it is known already.
+            channel.stale |= std::mem::take(&mut channel.subscribed);
+        }
+    }
+
     /// Asks again what had no answer, where somebody can be asked.
     pub(crate) fn retry(&mut self, of: impl Fn(&ChannelName) -> bool) {
         for (name, channel) in self.all.iter_mut().filter(|(_, channel)| channel.stale) {
-            if channel.questions == 0 && of(name) {
+            if channel.questions == 0 && channel.head.is_some() && of(name) {
                 channel.stale = false;
                 let ask = channel.ask(name, channel.head);
                 self.asks.push(ask);
@@ -245,6 +263,7 @@ impl Channels {
             }
             channel.opening.clear();
             channel.questions = 0;
+            channel.subscribed = false;
             channel.known = false;
             channel.held.clear();
             channel.again = false;
@@ -290,6 +309,7 @@ impl Channel {
             opening: Vec::new(),
             head: None,
             questions: 0,
+            subscribed: false,
             known: false,
             held: Vec::new(),
             again: false,
@@ -298,7 +318,7 @@ impl Channel {
     }
 
     fn ask(&mut self, name: &ChannelName, from: Option<Position>) -> Ask {
-        let subscribe = self.head.is_none() && self.questions == 0;
+        let subscribe = !std::mem::replace(&mut self.subscribed, true);
         self.questions += 1;
         Ask { channel: name.clone(), question: self.life, subscribe, asker: None, from }
     }
@@ -329,8 +349,17 @@ impl Channel {
         }
     }
 
+    /// Whether a later question was answered before this one.
+    fn is_ahead(&self, synced: &Synced) -> bool {
+        let ahead = |own: Position| own.epoch == synced.head.epoch && own.offset > synced.head.offset;
+        self.known && self.head.is_some_and(ahead)
+    }
+
     /// Hands over what follows here, or the whole channel anew where that cannot be told.
     fn caught_up(&mut self, name: &ChannelName, synced: &Synced, events: &mut Vec<(ClientId, Event)>) {
+        if self.is_ahead(synced) {
+            return;
+        }
         if self.known && self.head.is_some_and(|own| following(own, synced).is_none()) {
             // So much came meanwhile that the answer does not reach back: but it is here.
             let upto = synced.head.offset;

@@ -130,7 +130,7 @@ pub(crate) async fn connect(
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let (found, run) = look(&mut connection).await?;
         let client: i64 = redis::cmd("CLIENT").arg("ID").query_async(&mut connection).await?;
-        if let Some(before) = before.filter(|before| before.run == run) {
+        if let Some(before) = before.filter(|before| !run.is_empty() && before.run == run) {
             let mut kill = redis::cmd("CLIENT");
             kill.arg("KILL").arg("ID").arg(before.client);
             // Gone already is as good, and where that is forbidden it must do without.

@@ -6,18 +6,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use chatup_core::exchange::WorkerId;
 use chatup_core::message::UnixMillis;
 use chatup_core::names::{ChannelName, RoomName, UserName};
 use chatup_core::position::{MessageId, Position};
 use redis::{Cmd, Value};
 use serde_json::value::RawValue;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::asked::Asked;
 use super::keys::{self, Keys, Lease};
 use super::presence::member_text;
 use super::scripts::{Script, Scripts};
-use crate::limits::CHANGES_MS;
+use crate::limits::{CHANGES_MS, READERS_MAX};
 
 /// Redis cannot be reached, or the answer was lost with the way to it.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Desk {
     outbox: RefCell<Vec<(String, Cmd, Asked)>>,
     /// Something is in the outbox.
     pub(crate) filled: Rc<Notify>,
+    /// Who reads messages now.
+    pub(crate) readers: Semaphore,
 }
 
 impl Desk {
@@ -45,6 +48,7 @@ impl Desk {
             sharded: Cell::new(true),
             outbox: RefCell::default(),
             filled: Rc::new(Notify::new()),
+            readers: Semaphore::new(READERS_MAX),
         }
     }
 
@@ -160,21 +164,21 @@ impl Desk {
     }
 
     /// Remembers, or forgets, that a worker has people in a room: before the first, after the last.
-    pub(crate) fn has_people(&self, room: &RoomName, lease: Lease, has: bool) {
+    pub(crate) fn has_people(&self, room: &RoomName, worker: WorkerId, lease: Lease, has: bool) {
         let key = self.keys.rooms(lease);
         let mut cmd = redis::cmd(if has { "SADD" } else { "SREM" });
         cmd.arg(&key).arg(room.as_str());
-        self.ask(&key, cmd, Asked::Nothing);
+        self.ask(&key, cmd, Asked::HasPeople(worker, room.clone()));
     }
 
     pub(crate) fn roster(&self) -> Cmd {
         let of = self.keys.registry();
-        self.script(Script::Roster, &[&of.beats, &of.records, &of.dying])
+        self.script(Script::Roster, &[&of.beats, &of.records, &of.dying, &of.looked])
     }
 
     pub(crate) fn beat(&self, lease: Lease, record: &str, new: bool) -> Cmd {
         let of = self.keys.registry();
-        let mut cmd = self.script(Script::Beat, &[&of.beats, &of.records]);
+        let mut cmd = self.script(Script::Beat, &[&of.beats, &of.records, &of.dying]);
         cmd.arg(format!("{lease:016x}")).arg(record).arg(u8::from(new));
         cmd
     }

@@ -20,6 +20,11 @@ use crate::limits::{FETCH_BYTES_MAX, FETCHED_AT_ONCE};
 pub(crate) async fn fetch(desk: Rc<Desk>, ask: &Ask) -> Result<Synced, Stopped> {
     let value = desk.answer(keys::tag(&ask.channel), desk.sync(&ask.channel, ask.from)).await?;
     let (head, known) = reply::synced(value)?;
+    if let Some(own) = ask.from.filter(|own| known && *own == head) {
+        return Ok(Synced { head, from: Some(own), entries: Vec::new() });
+    }
+    // Nobody closes it.
+    let _reading = desk.readers.acquire().await.map_err(|_| Stopped::Lost)?;
     if let Some(own) = ask.from.filter(|_| known)
         && let Some(entries) = following(&desk, &ask.channel, own, head).await?
     {

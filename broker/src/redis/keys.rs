@@ -41,6 +41,8 @@ pub(crate) struct RegistryKeys {
     pub(crate) beats: String,
     pub(crate) records: String,
     pub(crate) dying: String,
+    /// When somebody last looked at them.
+    pub(crate) looked: String,
 }
 
 const MESSAGES: &str = "m_";
@@ -139,6 +141,7 @@ impl Keys {
             beats: of("registry:beats"),
             records: of("registry:records"),
             dying: of("registry:dying"),
+            looked: of("registry:looked"),
         }
     }
 

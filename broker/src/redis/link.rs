@@ -12,6 +12,7 @@ use std::time::Instant;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, PushInfo, PushKind, RedisError, RedisResult, Value};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::limits::{BATCH_COMMANDS_MAX, BATCHES_IN_FLIGHT_MAX};
 
@@ -101,6 +102,11 @@ impl<A: Purpose> Link<A> {
         }
     }
 
+    /// Questions without an answer, sent or to be sent.
+    pub(crate) fn questions(&self) -> usize {
+        self.gathered.len() + self.flights.iter().map(|flight| flight.asked.len()).sum::<usize>()
+    }
+
     /// Since when nothing has come although something was asked: a long batch is no silence.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
         self.flights.front().map(|flight| flight.since.max(self.heard))
@@ -130,9 +136,17 @@ impl<A: Purpose> Link<A> {
                 Err(error) => self.ended = Some(error.into()),
             }
         }
-        // All of them: some came before those answers.
+        // All of them: some came before those answers. (Being woken for them is a matter of the runtime's
+        // sense of fairness, which may say that there is nothing; taking them is not.)
         let mut pushes = Vec::new();
-        while let Poll::Ready(push) = self.pushes.poll_recv(context) {
+        loop {
+            let push = match self.pushes.try_recv() {
+                Err(TryRecvError::Empty) => match self.pushes.poll_recv(context) {
+                    Poll::Ready(push) => push,
+                    Poll::Pending => break,
+                },
+                push => push.ok(),
+            };
             match push {
                 Some(push) if push.kind != PushKind::Disconnection => pushes.push(push),
                 _ => {

@@ -75,6 +75,14 @@ impl<A: Purpose> Node<A> {
         matches!(self.state, State::Up(_))
     }
 
+    /// Questions without an answer, sent or to be sent.
+    pub(crate) fn questions(&self) -> usize {
+        match &self.state {
+            State::Up(link) => link.questions(),
+            _ => 0,
+        }
+    }
+
     /// Whether something has been asked and not answered.
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(&self.state, State::Up(link) if link.waiting_since().is_some())

@@ -91,6 +91,11 @@ impl<A: Purpose> Nodes<A> {
         known && self.nodes.values().all(Node::is_up)
     }
 
+    /// Questions without an answer, sent or to be sent.
+    pub(crate) fn questions(&self) -> usize {
+        self.nodes.values().map(Node::questions).sum()
+    }
+
     /// Whether something has been asked and not answered.
     pub(crate) fn is_waiting(&self) -> bool {
         self.nodes.values().any(Node::is_waiting)

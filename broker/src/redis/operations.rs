@@ -71,7 +71,7 @@ impl Broker {
                 let (new_room, _) = self.presence.borrow_mut().joining(&room, member, entry);
                 let lease = self.lease(member.worker);
                 if new_room {
-                    self.desk.has_people(&room, lease, true);
+                    self.desk.has_people(&room, member.worker, lease, true);
                 }
                 let cmd = self.desk.join(&room, lease, member.connection, &name, &public);
                 self.desk.ask(room.as_str(), cmd, Asked::Join(Some(asker), room.clone(), member));
@@ -87,7 +87,12 @@ impl Broker {
                         self.desk.ask(room.as_str(), cmd, asked);
                     }
                     // Redis will be told when it is back.
-                    _ => self.answer(asker, Answer::Done),
+                    left => {
+                        if left.is_some() {
+                            self.presence.borrow_mut().doubt_room(member.worker, room);
+                        }
+                        self.answer(asker, Answer::Done);
+                    }
                 }
             }
             Operation::Viewers { worker, shard, counts } => self.viewers(asker, worker, shard, counts),
@@ -201,7 +206,7 @@ impl Broker {
         for (room, count) in counts {
             let (new_room, sum) = self.presence.borrow_mut().viewers(worker, shard, &room, count);
             if new_room {
-                self.desk.has_people(&room, lease, true);
+                self.desk.has_people(&room, worker, lease, true);
             }
             let cmd = self.desk.viewers(&room, lease, sum);
             self.desk.ask(room.as_str(), cmd, Asked::Viewers(worker, room.clone()));
@@ -212,7 +217,7 @@ impl Broker {
     pub(super) fn forget_if_empty(&self, worker: WorkerId, room: &RoomName) {
         let Some(lease) = self.presence.borrow().get(worker).map(|own| own.lease) else { return };
         if self.is_up(room.as_str()) && self.presence.borrow_mut().forget_if_empty(worker, room) {
-            self.desk.has_people(room, lease, false);
+            self.desk.has_people(room, worker, lease, false);
         }
     }
 
@@ -243,6 +248,8 @@ impl Broker {
         let (desk, finished) = (Rc::clone(&self.desk), Rc::clone(&self.finished));
         let presence = Rc::clone(&self.presence);
         tokio::task::spawn_local(async move {
+            // Nobody is left to try it again.
+            people::bury_former(&desk, &presence, worker, own.former).await;
             if desk.answer(REGISTRY, desk.condemn(own.lease, None)).await.is_ok() {
                 // Cut short, others go on with it.
                 let _ = people::bury(Rc::clone(&desk), presence, own.lease).await;

@@ -41,33 +41,89 @@ impl From<Misread> for Stopped {
     }
 }
 
-/// Makes Redis say of a worker what is so: members and viewers that it does not know are told again,
-/// those that are gone are removed. Returns bans of members that are here, and whether that was all.
+/// What came of making Redis say what is so.
+pub(crate) struct Reconciled {
+    /// Members that are here and banned.
+    pub(crate) banned: Vec<BannedHere>,
+    /// Rooms that could not be looked at.
+    pub(crate) left: Vec<RoomName>,
+}
+
+/// Makes Redis say of a worker what is so, in these rooms or in all: members and viewers that it does not
+/// know are told again, those that are gone are removed.
+///
+/// # Errors
+/// Nothing could be done.
 pub(crate) async fn reconcile(
     desk: Rc<Desk>,
     presence: Rc<RefCell<Presence>>,
     worker: WorkerId,
-) -> Result<(Vec<BannedHere>, bool), Stopped> {
-    let Some((lease, mut rooms)) = presence
-        .borrow()
-        .get(worker)
-        .map(|own| (own.lease, own.rooms.keys().cloned().collect::<HashSet<_>>()))
-    else {
-        return Ok((Vec::new(), true));
+    only: Option<HashSet<RoomName>>,
+) -> Result<Reconciled, Stopped> {
+    let own = presence.borrow().get(worker).map(|own| (own.lease, own.rooms.keys().cloned().collect()));
+    let Some((lease, mut rooms)): Option<(Lease, HashSet<RoomName>)> = own else {
+        return Ok(Reconciled { banned: Vec::new(), left: Vec::new() });
     };
-    for room in &rooms {
-        desk.has_people(room, lease, true);
+    let mut whole = true;
+    match only {
+        Some(only) => {
+            // Those where nobody is any more too: perhaps Redis says otherwise.
+            has_rooms(&desk, lease, rooms.intersection(&only)).await?;
+            rooms = only;
+        }
+        None => {
+            let former = presence.borrow_mut().take_former(worker);
+            whole = bury_former(&desk, &presence, worker, former).await;
+            has_rooms(&desk, lease, rooms.iter()).await?;
+            rooms.extend(rooms_of(&desk, lease).await?);
+        }
     }
-    rooms.extend(rooms_of(&desk, lease).await?);
-    let (mut banned, mut whole) = (Vec::new(), true);
+    let (mut banned, mut left) = (Vec::new(), Vec::new());
     for room in rooms {
         match reconcile_room(&desk, &presence, worker, lease, &room).await {
             Ok(some) => banned.extend(some),
             // The others can be told all the same.
-            Err(_) => whole = false,
+            Err(_) => left.push(room),
         }
     }
-    Ok((banned, whole))
+    if whole { Ok(Reconciled { banned, left }) } else { Err(Stopped::Lost) }
+}
+
+/// Remembers that a worker has people in these rooms, before they are told: who buries it must find them.
+async fn has_rooms(desk: &Desk, lease: Lease, rooms: impl Iterator<Item = &RoomName>) -> Result<(), Stopped> {
+    let key = desk.keys.rooms(lease);
+    let names: Vec<&str> = rooms.map(RoomName::as_str).collect();
+    for some in names.chunks(REMOVED_AT_ONCE) {
+        let mut cmd = redis::cmd("SADD");
+        cmd.arg(&key).arg(some);
+        desk.answer(&key, cmd).await?;
+    }
+    Ok(())
+}
+
+/// Removes what was said under leases that had been given up already, as by a worker that stood still and
+/// does not know it yet. It was said through this process's own connections, and so before what is asked
+/// here; whoever else buries the lease may have been there before it. Returns whether that was all.
+pub(crate) async fn bury_former(
+    desk: &Desk,
+    presence: &RefCell<Presence>,
+    worker: WorkerId,
+    former: Vec<(Lease, Vec<RoomName>)>,
+) -> bool {
+    let mut whole = true;
+    for (lease, rooms) in former {
+        let mut left = Vec::new();
+        for room in rooms {
+            if bury_in(desk, presence, lease, &room).await.is_err() {
+                left.push(room);
+            }
+        }
+        if !left.is_empty() {
+            whole = false;
+            presence.borrow_mut().keep_former(worker, lease, left);
+        }
+    }
+    whole
 }
 
 async fn rooms_of(desk: &Desk, lease: Lease) -> Result<Vec<RoomName>, Stopped> {
@@ -126,7 +182,7 @@ async fn reconcile_room(
     if presence.borrow_mut().forget_if_empty(worker, room)
         || presence.borrow().get(worker).is_none_or(|own| !own.rooms.contains_key(room))
     {
-        desk.has_people(room, lease, false);
+        desk.has_people(room, worker, lease, false);
     }
     Ok(banned)
 }
@@ -167,7 +223,11 @@ pub(crate) async fn bury(
         }
         let rooms = rooms_of(&desk, lease).await?;
         if rooms.is_empty() {
-            break;
+            let mut gone = redis::cmd("ZREM");
+            gone.arg(desk.keys.registry().dying).arg(format!("{lease:016x}"));
+            desk.answer(REGISTRY, gone).await?;
+            free(&desk, &key);
+            return Ok(());
         }
         let mut whole = true;
         for room in rooms {
@@ -180,14 +240,15 @@ pub(crate) async fn bury(
             // Somebody goes on with it when the lock has run out.
             return Err(Stopped::Lost);
         }
-        let mut free = redis::cmd("DEL");
-        free.arg(&key);
-        desk.ask(&key, free, Asked::Nothing);
+        free(&desk, &key);
     }
-    let mut gone = redis::cmd("ZREM");
-    gone.arg(desk.keys.registry().dying).arg(format!("{lease:016x}"));
-    desk.answer(REGISTRY, gone).await?;
-    Ok(())
+}
+
+/// Nobody is at it any more.
+fn free(desk: &Desk, undertaker: &str) {
+    let mut cmd = redis::cmd("DEL");
+    cmd.arg(undertaker);
+    desk.ask(undertaker, cmd, Asked::Nothing);
 }
 
 async fn bury_in(

@@ -45,6 +45,9 @@ pub(crate) struct Own {
     /// Redis may not have its people: to be compared once it says that it knows the lease.
     pub(crate) unsure: bool,
     pub(crate) record: Option<WorkerRecord>,
+    /// Leases that were given up, with the rooms in which something may have been said under them since:
+    /// whoever buried them has not seen that.
+    pub(crate) former: Vec<(Lease, Vec<RoomName>)>,
     pub(crate) rooms: HashMap<RoomName, OwnRoom>,
 }
 
@@ -54,6 +57,8 @@ pub(crate) struct Presence {
     workers: HashMap<WorkerId, Own>,
     /// Large rooms whose comings and goings are to be told.
     pub(crate) changed: HashSet<RoomName>,
+    /// Rooms of a worker in which Redis may not say what is so.
+    doubtful: HashMap<WorkerId, HashSet<RoomName>>,
 }
 
 impl Presence {
@@ -64,12 +69,30 @@ impl Presence {
             registered: false,
             unsure: false,
             record: None,
+            former: Vec::new(),
             rooms: HashMap::new(),
         })
     }
 
     pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, &Own)> {
         self.workers.iter().map(|(worker, own)| (*worker, own))
+    }
+
+    /// Redis may not say what is so of a worker in a room: what it was told was lost, or refused.
+    pub(crate) fn doubt_room(&mut self, worker: WorkerId, room: RoomName) {
+        if self.workers.contains_key(&worker) {
+            self.doubtful.entry(worker).or_default().insert(room);
+        }
+    }
+
+    /// The rooms in doubt; none from here on.
+    pub(crate) fn take_doubtful(&mut self) -> HashMap<WorkerId, HashSet<RoomName>> {
+        std::mem::take(&mut self.doubtful)
+    }
+
+    /// Whether a lease is of a worker of this process.
+    pub(crate) fn has_lease(&self, lease: Lease) -> bool {
+        self.workers.values().any(|own| own.lease == lease)
     }
 
     /// Redis may not have anybody's people.
@@ -89,8 +112,21 @@ impl Presence {
     /// The registry does not know the worker any more: it begins a new life, with all its people.
     pub(crate) fn renew(&mut self, worker: WorkerId) {
         if let Some(own) = self.workers.get_mut(&worker) {
-            own.lease = rand::random();
+            let former = std::mem::replace(&mut own.lease, rand::random());
+            own.former.push((former, own.rooms.keys().cloned().collect()));
             own.registered = false;
+        }
+    }
+
+    /// What may have been said under leases that were given up; nothing from here on.
+    pub(crate) fn take_former(&mut self, worker: WorkerId) -> Vec<(Lease, Vec<RoomName>)> {
+        self.workers.get_mut(&worker).map(|own| std::mem::take(&mut own.former)).unwrap_or_default()
+    }
+
+    /// There is still something of a lease that was given up.
+    pub(crate) fn keep_former(&mut self, worker: WorkerId, lease: Lease, rooms: Vec<RoomName>) {
+        if let Some(own) = self.workers.get_mut(&worker) {
+            own.former.push((lease, rooms));
         }
     }
 

@@ -1,11 +1,11 @@
 //! Servers that come and go: what is taken up when one can be asked, and let go when it cannot.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Instant;
 
 use chatup_core::exchange::WorkerId;
-use chatup_core::names::ChannelName;
+use chatup_core::names::{ChannelName, RoomName};
 
 use super::answers::Finished;
 use super::asked::Asked;
@@ -13,6 +13,7 @@ use super::broker::Broker;
 use super::connect::Found;
 use super::desk::REGISTRY;
 use super::nodes::{Happened, NodeId};
+use super::people::Reconciled;
 use super::slots::SlotMap;
 use super::{keys, people};
 
@@ -21,6 +22,8 @@ impl Broker {
         match event {
             Happened::Up(node, found) => self.up(node, &found),
             Happened::Arrived(node, arrived) => {
+                // There is room for more.
+                self.ring();
                 for push in arrived.pushes {
                     self.pushed(push);
                 }
@@ -80,13 +83,15 @@ impl Broker {
             self.registry.up(Instant::now());
             let mut cmd = redis::cmd("SUBSCRIBE");
             cmd.arg(self.desk.keys.banned_topic());
-            self.desk.ask(REGISTRY, cmd, Asked::Subscription);
-            // Whoever the registry still knows is compared with what it has; whoever it has given up
-            // begins anew. Not before that: nobody would remove what is told under a lease that is over.
-            self.presence.borrow_mut().doubt();
-            self.beat(true);
+            self.desk.ask(REGISTRY, cmd, Asked::Subscription(None));
             // Known before anybody asks.
             self.desk.ask(REGISTRY, self.desk.roster(), Asked::Roster(None));
+        }
+        // Whoever the registry still knows is compared with what is there; whoever it has given up begins
+        // anew. Not before that: nobody would remove what is told under a lease that is over.
+        self.presence.borrow_mut().doubt();
+        if self.is_up(REGISTRY) {
+            self.beat(true);
         }
     }
 
@@ -118,9 +123,20 @@ impl Broker {
     pub(super) fn take_map(&mut self, map: SlotMap) {
         let before: HashMap<ChannelName, Option<NodeId>> =
             self.channels.names().map(|name| (name.clone(), self.nodes.owner(keys::tag(name)))).collect();
+        let registry = self.nodes.owner(REGISTRY);
         let (gone, moved) = self.nodes.take_map(map);
         for asked in gone {
             self.lost(asked);
+        }
+        if self.nodes.owner(REGISTRY) != registry {
+            // Nobody was watched on the way.
+            self.registry.down();
+            if let Some(old) = registry {
+                let mut cmd = redis::cmd("UNSUBSCRIBE");
+                cmd.arg(self.desk.keys.banned_topic());
+                // Gone altogether is as good.
+                let _ = self.nodes.ask_node(old, cmd, Asked::Subscription(None));
+            }
         }
         if moved {
             // What has moved is subscribed to where it is now, and caught up.
@@ -131,22 +147,23 @@ impl Broker {
         }
     }
 
-    /// Tells Redis of a worker again.
-    pub(super) fn reconcile(&self, worker: WorkerId) {
-        let work = people::reconcile(Rc::clone(&self.desk), Rc::clone(&self.presence), worker);
+    /// Tells Redis of a worker again, in these rooms or in all.
+    pub(super) fn reconcile(&self, worker: WorkerId, only: Option<HashSet<RoomName>>) {
+        let work = people::reconcile(Rc::clone(&self.desk), Rc::clone(&self.presence), worker, only.clone());
         let (finished, filled) = (Rc::clone(&self.finished), Rc::clone(&self.desk.filled));
         tokio::task::spawn_local(async move {
             match work.await {
-                Ok((banned, whole)) => {
+                Ok(Reconciled { banned, left }) => {
                     let mut finished = finished.borrow_mut();
                     finished.extend(
                         banned.into_iter().map(|(room, name, banned)| Finished::Banned(room, name, banned)),
                     );
-                    finished.push(Finished::Reconciled(worker, whole));
+                    finished.push(Finished::Reconciled(worker, Some(left)));
                 }
                 Err(why) => {
                     tracing::debug!(?why, "telling Redis of this worker's people was cut short");
-                    finished.borrow_mut().push(Finished::Reconciled(worker, false));
+                    let left = only.map(Vec::from_iter);
+                    finished.borrow_mut().push(Finished::Reconciled(worker, left));
                 }
             }
             filled.notify_one();

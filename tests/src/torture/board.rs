@@ -10,7 +10,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::cluster::Addresses;
-use super::record::Attempt;
+use super::record::{Attempt, Ban};
 use super::wire::{Place, ask_dispatcher};
 
 /// Counted for the figures at the end, which no record holds.
@@ -32,6 +32,8 @@ pub struct State {
     /// Counted so far.
     pub figures: Figures,
     attempts: Vec<Attempt>,
+    /// Bans made so far.
+    pub bans: Vec<Ban>,
 }
 
 /// The board.
@@ -89,6 +91,11 @@ impl Board {
         std::mem::take(&mut self.lock().attempts)
     }
 
+    /// All bans, at the end.
+    pub fn take_bans(&self) -> Vec<Ban> {
+        std::mem::take(&mut self.lock().bans)
+    }
+
     /// A call was refused.
     pub fn refused(&self, code: &str) {
         *self.lock().figures.refusals.entry(code.to_owned()).or_default() += 1;
@@ -144,10 +151,12 @@ impl Board {
     /// # Errors
     /// The dispatcher that was asked has none.
     pub fn find(&self, room: &str, failed: Option<&str>, random: &mut StdRng) -> Result<Place, String> {
-        let address = {
-            let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-            addresses[random.random_range(0..addresses.len())].clone()
-        };
-        ask_dispatcher(&address, room, failed)
+        ask_dispatcher(&self.dispatcher(random), room, failed)
+    }
+
+    /// Any dispatcher's address.
+    pub fn dispatcher(&self, random: &mut StdRng) -> String {
+        let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        addresses[random.random_range(0..addresses.len())].clone()
     }
 }

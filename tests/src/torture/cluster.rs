@@ -1,21 +1,24 @@
 //! A whole system: a Redis that keeps everything, workers that each reach it through a proxy of their
-//! own, dispatchers, and where the latter are for whoever asks.
+//! own (or two of them watched by a sentinel, reached directly), dispatchers, and where the latter are
+//! for whoever asks.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::process::Process;
 use super::proxy::Proxy;
+use super::role::Role;
+use super::signer::Signer;
+use super::store::{Group, Store};
 use crate::Redis;
-use crate::server::{program, scratch};
+use crate::server::scratch;
 
 /// Messages that Redis and every worker keep of a room: more than a run says in one.
 pub const WINDOW: u64 = 20_000;
 
-const AOF: &[&str] = &["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
+/// A Redis that keeps everything.
+pub const AOF: &[&str] = &["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
 /// Redis's own name for where its append-only files are.
 const AOF_DIR: &str = "appendonlydir";
 
@@ -25,9 +28,9 @@ pub type Addresses = Arc<Mutex<Vec<String>>>;
 /// A worker and its way to Redis.
 pub struct Worker {
     /// The process.
-    pub process: Process,
-    /// The way.
-    pub proxy: Proxy,
+    pub role: Role,
+    /// The way; none where a sentinel tells where Redis is.
+    pub proxy: Option<Proxy>,
     arguments: Vec<String>,
     log: PathBuf,
 }
@@ -35,11 +38,11 @@ pub struct Worker {
 /// All processes of a system.
 pub struct Cluster {
     /// The store.
-    pub redis: Redis,
+    pub store: Store,
     /// Its workers.
     pub workers: Vec<Worker>,
     /// Its dispatchers.
-    pub dispatchers: Vec<Process>,
+    pub dispatchers: Vec<Role>,
     /// Where they are.
     pub addresses: Addresses,
     dispatcher_arguments: Vec<String>,
@@ -49,17 +52,17 @@ pub struct Cluster {
 impl Worker {
     /// Ends it with kill -9.
     pub fn kill(&mut self) {
-        self.process.kill();
+        self.role.process.kill();
     }
 
     /// Starts it again, on another port.
     pub fn restart(&mut self) {
-        self.process = Process::start("worker", &self.arguments, &self.log);
+        self.role = Role::start("worker", &self.arguments, &self.log);
     }
 }
 
 impl Cluster {
-    /// Starts everything, with so many shards a worker.
+    /// Starts everything over one Redis, with so many shards a worker.
     ///
     /// # Panics
     /// Something does not start.
@@ -68,14 +71,29 @@ impl Cluster {
         let dir = scratch("torture");
         let redis_dir = dir.join("redis");
         fs::create_dir_all(&redis_dir).expect("a directory");
+        let store = Store::Single(Redis::start_at(quiet_port(), &redis_dir, AOF));
+        Cluster::start_over(store, dir, workers, dispatchers, shards)
+    }
+
+    /// The same over a group of two that a sentinel watches.
+    ///
+    /// # Panics
+    /// Something does not start.
+    #[must_use]
+    pub fn start_watched(workers: usize, dispatchers: usize, shards: u16) -> Cluster {
+        let dir = scratch("watched");
+        let store = Store::Group(Box::new(Group::start(&dir, quiet_port)));
+        Cluster::start_over(store, dir, workers, dispatchers, shards)
+    }
+
+    fn start_over(store: Store, dir: PathBuf, workers: usize, dispatchers: usize, shards: u16) -> Cluster {
         fs::write(dir.join("key"), "torture torture torture torture torture").expect("a key");
-        let redis = Redis::start_at(quiet_port(), &redis_dir, AOF);
-        let common = |port: u16| -> Vec<String> {
+        let common = |url: &str| -> Vec<String> {
             let key_file = dir.join("key").display().to_string();
             let mut arguments: Vec<String> =
                 ["--key-file", &key_file, "--algorithm", "HS256", "--log", "info"].map(str::to_owned).into();
             let sets = [
-                format!("redis.url=redis://127.0.0.1:{port}"),
+                format!("redis.url={url}"),
                 format!("limits.log_messages_max={WINDOW}"),
                 format!("limits.log_bytes_max={}", 64 << 20),
             ];
@@ -83,19 +101,20 @@ impl Cluster {
             arguments
         };
         let workers = (0..workers).map(|number| {
-            let proxy = Proxy::start(redis.port());
-            let mut arguments = common(proxy.port());
+            let proxy = store.port().map(Proxy::start);
+            let own_way = proxy.as_ref().map(|proxy| format!("redis://127.0.0.1:{}", proxy.port()));
+            let mut arguments = common(&own_way.unwrap_or_else(|| store.url()));
             let own = ["--worker-port", "0", "--shards"].map(str::to_owned);
             arguments.extend(own.into_iter().chain([shards.to_string()]));
             let log = dir.join(format!("worker-{number}.log"));
-            let process = Process::start("worker", &arguments, &log);
-            Worker { process, proxy, arguments, log }
+            let role = Role::start("worker", &arguments, &log);
+            Worker { role, proxy, arguments, log }
         });
         let workers = workers.collect();
-        let mut dispatcher_arguments = common(redis.port());
+        let mut dispatcher_arguments = common(&store.url());
         dispatcher_arguments.extend(["--dispatcher-port", "0"].map(str::to_owned));
         let mut cluster = Cluster {
-            redis,
+            store,
             workers,
             dispatchers: Vec::new(),
             addresses: Addresses::default(),
@@ -103,8 +122,8 @@ impl Cluster {
             dir,
         };
         for number in 0..dispatchers {
-            let process = cluster.new_dispatcher(number);
-            cluster.dispatchers.push(process);
+            let role = cluster.new_dispatcher(number);
+            cluster.dispatchers.push(role);
         }
         cluster.tell_addresses();
         cluster
@@ -122,29 +141,21 @@ impl Cluster {
         self.tell_addresses();
     }
 
-    /// A user's token, signed by the program.
-    ///
-    /// # Panics
-    /// It makes none.
+    /// Who makes tokens for it.
     #[must_use]
-    pub fn token(&self, name: &str) -> String {
-        let output = Command::new(program())
-            .args(["token", "--name", name, "--set", "auth.algorithms=HS256", "--key-file"])
-            .arg(self.dir.join("key"))
-            .output()
-            .expect("it runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    pub fn signer(&self) -> Signer {
+        Signer { key_file: self.dir.join("key") }
     }
 
     /// Keeps a copy of what Redis has now. It stands still meanwhile, so that the copy is of one moment.
     ///
     /// # Panics
     /// The disk fails.
-    pub fn copy_data(&self) {
-        self.redis.pause();
-        copy_files(&self.redis.dir().join(AOF_DIR), &self.dir.join("old"));
-        self.redis.resume();
+    pub fn copy_data(&mut self) {
+        let redis = self.store.single();
+        redis.process.pause();
+        copy_files(&redis.dir().join(AOF_DIR), &self.dir.join("old"));
+        redis.process.resume();
     }
 
     /// Redis ends by kill -9, `between` happens, and it runs again over the copy kept before.
@@ -152,12 +163,13 @@ impl Cluster {
     /// # Panics
     /// There is none.
     pub fn put_back(&mut self, between: impl FnOnce()) {
-        self.redis.kill();
-        let data = self.redis.dir().join(AOF_DIR);
+        let redis = self.store.single();
+        redis.process.kill();
+        let data = redis.dir().join(AOF_DIR);
         fs::remove_dir_all(&data).expect("what it kept");
         copy_files(&self.dir.join("old"), &data);
         between();
-        self.redis.restart();
+        redis.restart();
     }
 
     /// Ends it, and forgets its logs and data: nobody has to look at them.
@@ -170,18 +182,18 @@ impl Cluster {
 
     /// Processes that have ended by themselves.
     pub fn dead(&mut self) -> Vec<String> {
-        let workers = self.workers.iter_mut().map(|worker| &mut worker.process);
+        let workers = self.workers.iter_mut().map(|worker| &mut worker.role);
         let all = workers.chain(&mut self.dispatchers);
-        all.filter_map(|process| (!process.is_alive()).then(|| process.address.clone())).collect()
+        all.filter_map(|role| (!role.process.is_alive()).then(|| role.address.clone())).collect()
     }
 
-    fn new_dispatcher(&self, number: usize) -> Process {
+    fn new_dispatcher(&self, number: usize) -> Role {
         let log = self.dir.join(format!("dispatcher-{number}.log"));
-        Process::start("dispatcher", &self.dispatcher_arguments, &log)
+        Role::start("dispatcher", &self.dispatcher_arguments, &log)
     }
 
     fn tell_addresses(&self) {
-        let addresses = self.dispatchers.iter().map(|process| process.address.clone()).collect();
+        let addresses = self.dispatchers.iter().map(|role| role.address.clone()).collect();
         *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
     }
 }

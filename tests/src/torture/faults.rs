@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 
 use super::board::Board;
 use super::cluster::Cluster;
-use super::proxy::{Trouble, Way};
+use super::proxy::{Proxy, Trouble, Way};
 
 /// Longest time in which everybody recovers; only a broken server reaches it. Less than the 30 s after
 /// which a worker looks again by itself: that may not be what helps.
@@ -41,6 +41,19 @@ pub enum Fault {
     KillRedis,
     /// Redis stands still.
     PauseRedis,
+    /// Redis ends everybody's connections.
+    HangUp,
+    /// Redis forgets the scripts that it was given.
+    ForgetScripts,
+    /// Redis has no memory left for anything new.
+    OutOfMemory,
+    /// Redis takes no writes at all: it has not the replicas that it was told to have.
+    RefuseWrites,
+    /// The primary of a group ends by kill -9; a sentinel makes the replica the primary; the other one
+    /// comes back as its replica.
+    KillPrimary,
+    /// The primary stands still until the replica is made the primary, and then goes on.
+    PausePrimary,
 }
 
 /// All of them, the cheap ones more often.
@@ -63,6 +76,20 @@ const FAULTS: &[Fault] = &[
     Fault::KillRedis,
     Fault::KillRedis,
     Fault::PauseRedis,
+    Fault::HangUp,
+    Fault::ForgetScripts,
+    Fault::OutOfMemory,
+    Fault::RefuseWrites,
+];
+
+/// Those of a group that a sentinel watches.
+const GROUP_FAULTS: &[Fault] = &[
+    Fault::KillWorker,
+    Fault::PauseWorkerShortly,
+    Fault::KillDispatcher,
+    Fault::KillPrimary,
+    Fault::KillPrimary,
+    Fault::PausePrimary,
 ];
 
 /// Who makes them.
@@ -82,17 +109,27 @@ impl Faults<'_> {
     /// Who does not.
     pub fn make_one(&mut self) -> Result<(), String> {
         let fault = FAULTS[self.random.random_range(0..FAULTS.len())];
-        self.make(fault)
+        self.make(fault).map(drop)
     }
 
-    /// Makes this one.
+    /// Makes one in a group. Returns the ticks between which the store may have lost something.
     ///
     /// # Errors
     /// Who does not recover.
-    pub fn make(&mut self, fault: Fault) -> Result<(), String> {
+    pub fn make_one_in_group(&mut self) -> Result<Vec<u64>, String> {
+        let fault = GROUP_FAULTS[self.random.random_range(0..GROUP_FAULTS.len())];
+        self.make(fault)
+    }
+
+    /// Makes this one. Returns the ticks between which the store may have lost something.
+    ///
+    /// # Errors
+    /// Who does not recover.
+    pub fn make(&mut self, fault: Fault) -> Result<Vec<u64>, String> {
         let worker = self.random.random_range(0..self.cluster.workers.len());
         println!("@{} {fault:?}, worker {worker}", self.board.tick());
         self.board.fault(&format!("{fault:?}"));
+        let mut losses = Vec::new();
         match fault {
             Fault::KillWorker => {
                 self.cluster.workers[worker].kill();
@@ -101,29 +138,61 @@ impl Faults<'_> {
             }
             Fault::PauseWorkerShortly | Fault::PauseWorkerLong => {
                 let range = if fault == Fault::PauseWorkerLong { LONG_MS } else { SHORT_MS };
-                self.cluster.workers[worker].process.pause();
+                self.cluster.workers[worker].role.process.pause();
                 self.lasts(range);
-                self.cluster.workers[worker].process.resume();
+                self.cluster.workers[worker].role.process.resume();
             }
             Fault::KillDispatcher => {
                 let number = self.random.random_range(0..self.cluster.dispatchers.len());
-                self.cluster.dispatchers[number].kill();
+                self.cluster.dispatchers[number].process.kill();
                 self.lasts(0..1_000);
                 self.cluster.restart_dispatcher(number);
             }
             Fault::Cut | Fault::CutHalfway | Fault::Delay | Fault::Stall => self.spoil(fault, worker),
             Fault::KillRedis => {
-                self.cluster.redis.kill();
+                self.cluster.store.single().process.kill();
                 self.lasts(0..4_000);
-                self.cluster.redis.restart();
+                self.cluster.store.single().restart();
             }
             Fault::PauseRedis => {
-                self.cluster.redis.pause();
+                self.cluster.store.single().process.pause();
                 self.lasts(1_000..6_000);
-                self.cluster.redis.resume();
+                self.cluster.store.single().process.resume();
             }
+            Fault::HangUp => self.command("CLIENT KILL TYPE pubsub"),
+            Fault::ForgetScripts => self.command("SCRIPT FLUSH"),
+            Fault::OutOfMemory => self.refused_while("maxmemory", "1"),
+            Fault::RefuseWrites => self.refused_while("min-replicas-to-write", "1"),
+            Fault::KillPrimary | Fault::PausePrimary => losses = self.fail_over(fault == Fault::KillPrimary),
         }
-        self.recovered(&format!("{fault:?} of worker {worker}"))
+        self.recovered(&format!("{fault:?} of worker {worker}"))?;
+        Ok(losses)
+    }
+
+    /// The primary dies or stands still until the other one is it; then there are two again. What it
+    /// had acknowledged and the replica had not got is lost: from the one tick until the other.
+    fn fail_over(&mut self, kill: bool) -> Vec<u64> {
+        let board = self.board;
+        let group = self.cluster.store.group();
+        let old = group.primary();
+        let begun = board.tick();
+        if kill {
+            group.server(old).process.kill();
+        } else {
+            group.server(old).process.pause();
+        }
+        let dead = board.tick();
+        group.wait_for_primary(1 - old);
+        if kill {
+            group.server(old).restart();
+            group.wait_until_whole();
+            // Nobody was connected to it any more.
+            return vec![begun, dead];
+        }
+        group.server(old).process.resume();
+        // Until it is told so, it takes itself for the primary.
+        group.wait_until_whole();
+        vec![begun, board.tick()]
     }
 
     /// Redis comes back with what it had some time ago: messages acknowledged since are lost. A worker
@@ -140,17 +209,29 @@ impl Faults<'_> {
         self.recovered("a copy")?;
         self.lasts(0..2_000);
         if cut_off {
-            self.cluster.workers[worker].proxy.trouble(Trouble::Cut);
+            self.proxy(worker).trouble(Trouble::Cut);
         }
         let (board, mut lost) = (self.board, 0);
         self.cluster.put_back(|| lost = board.tick());
         if cut_off {
             self.while_others_go_on();
             self.lasts(0..2_000);
-            self.cluster.workers[worker].proxy.heal();
+            self.proxy(worker).heal();
         }
         self.recovered("a lost tail")?;
         Ok(lost)
+    }
+
+    fn command(&mut self, command: &str) {
+        let answer = self.cluster.store.single().ask(command);
+        assert!(!answer.starts_with('-'), "{command}: {answer}");
+    }
+
+    /// A setting of Redis that makes it refuse, for longer than a worker may be silent or less.
+    fn refused_while(&mut self, setting: &str, value: &str) {
+        self.command(&format!("CONFIG SET {setting} {value}"));
+        self.lasts(500..8_000);
+        self.command(&format!("CONFIG SET {setting} 0"));
     }
 
     /// Something is wrong with a worker's way to Redis.
@@ -168,7 +249,7 @@ impl Faults<'_> {
             }
             _ => Trouble::Cut,
         };
-        self.cluster.workers[worker].proxy.trouble(trouble);
+        self.proxy(worker).trouble(trouble);
         if self.random.random() {
             self.while_others_go_on();
         } else {
@@ -176,9 +257,14 @@ impl Faults<'_> {
         }
         // What was stalled may also be lost altogether.
         if fault == Fault::Stall && self.random.random() {
-            self.cluster.workers[worker].proxy.trouble(Trouble::Cut);
+            self.proxy(worker).trouble(Trouble::Cut);
         }
-        self.cluster.workers[worker].proxy.heal();
+        self.proxy(worker).heal();
+    }
+
+    /// A worker's way to Redis.
+    fn proxy(&self, worker: usize) -> &Proxy {
+        self.cluster.workers[worker].proxy.as_ref().expect("a way through a proxy")
     }
 
     /// The fault's own length.

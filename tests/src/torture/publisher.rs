@@ -49,6 +49,13 @@ struct Pending {
     begun: u64,
 }
 
+/// What a message's answer says.
+enum Answered {
+    Acknowledged,
+    Banned,
+    Refused,
+}
+
 /// The tick at which a message was first begun, out of its text.
 #[must_use]
 pub fn begun_of(text: &str) -> u64 {
@@ -157,10 +164,14 @@ impl<'a> Publisher<'a> {
                     silent = 0;
                     let Some(place) = asked.iter().position(|(of, ..)| *of == Some(id)) else { continue };
                     let (_, begun, one) = asked.remove(place);
-                    if !self.answered(&one, begun, &value) {
-                        well = false;
-                        // Not among those whose outcome nobody knows.
-                        pending.push(one);
+                    match self.answered(&one, begun, &value) {
+                        // It is of no use to say it again.
+                        Answered::Acknowledged | Answered::Banned => {}
+                        Answered::Refused => {
+                            well = false;
+                            // Not among those whose outcome nobody knows.
+                            pending.push(one);
+                        }
                     }
                 }
                 Ok(Heard::Nothing) => silent += 1,
@@ -177,14 +188,15 @@ impl<'a> Publisher<'a> {
         well
     }
 
-    /// An answer has come; whether it is acknowledged.
-    fn answered(&self, one: &Pending, begun: u64, value: &Value) -> bool {
+    /// An answer has come.
+    fn answered(&self, one: &Pending, begun: u64, value: &Value) -> Answered {
         let Some(position) = Position::read(&value["ok"]["position"]) else {
             let code = value["error"]["code"].as_str().unwrap_or("neither yes nor no").to_owned();
             self.board.refused(&code);
             let perhaps = !CERTAIN.contains(&code.as_str());
+            let answered = if code == "banned" { Answered::Banned } else { Answered::Refused };
             self.record(one, begun, Outcome::Refused { code, perhaps });
-            return false;
+            return answered;
         };
         let duplicate = value["ok"]["duplicate"] == json!(true);
         self.record(one, begun, Outcome::Acknowledged { position, duplicate });
@@ -192,7 +204,7 @@ impl<'a> Publisher<'a> {
             let latest = &mut state.acknowledged[self.number];
             *latest = one.begun.max(*latest);
         });
-        true
+        Answered::Acknowledged
     }
 
     fn record(&self, one: &Pending, begun: u64, outcome: Outcome) {

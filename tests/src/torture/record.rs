@@ -73,6 +73,23 @@ pub struct Attempt {
     pub outcome: Outcome,
 }
 
+/// A ban and its end.
+#[derive(Clone, Debug)]
+pub struct Ban {
+    /// Where.
+    pub channel: String,
+    /// Who.
+    pub name: String,
+    /// Tick before it was first asked for.
+    pub asked: u64,
+    /// Tick after it was answered: it is in force.
+    pub begun: u64,
+    /// Tick before its end was first asked for.
+    pub lifting: u64,
+    /// Tick after that was answered.
+    pub lifted: u64,
+}
+
 /// What happens to a subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -135,6 +152,8 @@ pub const LAST_READER: &str = "last reader";
 pub struct Records {
     /// Of publishers, in any order.
     pub attempts: Vec<Attempt>,
+    /// Of whoever bans.
+    pub bans: Vec<Ban>,
     /// Of subscribers; those named [`LAST_READER`] end the run.
     pub subscribers: Vec<Subscriber>,
     /// Ticks at which the store was put back to an older copy: before it ran again.

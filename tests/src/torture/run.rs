@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::bans::Operator;
 use super::board::{Board, Figures};
 use super::checker::{Rule, Violation, check};
 use super::cluster::{Cluster, WINDOW};
 use super::faults::{Faults, RECOVERY};
+use super::presence::wait_for_counts;
 use super::publisher::Publisher;
 use super::record::{Event, Outcome, Records, Subscriber};
 use super::subscriber::{Listener, Manner, read_everything};
@@ -60,9 +62,12 @@ pub fn run(
     let mut random = StdRng::seed_from_u64(seed);
     let rooms = rooms(run, cast);
     let board = Board::new(cluster.addresses.clone(), cast.rooms, cast.rooms * cast.subscribers);
-    let names: Vec<String> = (0..cast.rooms * cast.publishers).map(|number| format!("p{number}")).collect();
-    let tokens: Vec<String> = names.iter().map(|name| cluster.token(name)).collect();
-    let last_token = cluster.token("last");
+    let signer = cluster.signer();
+    // The last one of each room is banned now and then.
+    let victims = cast.rooms * cast.publishers..cast.rooms * (cast.publishers + 1);
+    let names: Vec<String> = (0..victims.end).map(|number| format!("p{number}")).collect();
+    let tokens: Vec<String> = names.iter().map(|name| signer.user(name)).collect();
+    let last_token = signer.user("last");
     let mut records = Records { window: WINDOW, ..Records::default() };
     let mut violations = Vec::new();
     std::thread::scope(|scope| {
@@ -79,6 +84,13 @@ pub fn run(
             let publisher = Publisher::new(&board, (room, &rooms[room]), name, token, own);
             publishers.push(scope.spawn(move || publisher.run()));
         }
+        let mut operators = Vec::new();
+        for (room, name) in rooms.iter().zip(&names[victims]) {
+            let random = StdRng::seed_from_u64(random.random());
+            let (name, signer) = (name.clone(), signer.clone());
+            let operator = Operator { board: &board, room, name, signer, random };
+            operators.push(scope.spawn(move || operator.run()));
+        }
         // Whatever fails here, the others must be told to stop, or the scope never ends.
         let stop = StopAtEnd(&board);
         let own = StdRng::seed_from_u64(random.random());
@@ -90,6 +102,9 @@ pub fn run(
         board.be_quiet();
         for publisher in publishers {
             publisher.join().expect("a publisher");
+        }
+        for operator in operators {
+            operator.join().expect("an operator");
         }
         let last: Vec<String> = rooms
             .iter()
@@ -115,12 +130,15 @@ pub fn run(
                 }
             }
         }
+        // All who speak have left; who listens to comings and goings only is no viewer.
+        violations.extend(wait_for_counts(&board, &rooms, (cast.subscribers, 0), &mut random));
         drop(stop);
         for listener in listeners {
             records.subscribers.extend(listener.join().expect("a listener"));
         }
+        violations.extend(wait_for_counts(&board, &rooms, (0, 0), &mut random));
     });
-    records.attempts = board.take_attempts();
+    (records.attempts, records.bans) = (board.take_attempts(), board.take_bans());
     violations.extend(shown(&check(&records), &records));
     Report { records, figures: board.figures(), violations }
 }
@@ -206,10 +224,11 @@ impl Report {
             count(|event| matches!(event, Event::Subscribed { asked: Some(_), recovered: true, .. }));
         format!(
             "messages acknowledged: {}, attempts: {} ({unknown} unknown), deliveries: {deliveries}, \
-             resumed: {resumed}, told of a loss: {}\nfaults: {:?}\nrefusals: {:?}\nviolations: {}",
+             resumed: {resumed}, told of a loss: {}, bans: {}\nfaults: {:?}\nrefusals: {:?}\nviolations: {}",
             acknowledged.len(),
             attempts.len(),
             self.told(),
+            self.records.bans.len(),
             self.figures.faults,
             self.figures.refusals,
             self.violations.len(),

@@ -55,8 +55,20 @@ pub fn ask_dispatcher(address: &str, room: &str, failed: Option<&str>) -> Result
     let body = failed.map_or(String::new(), |id| {
         json!({ "type": "workerSubConnect", "worker": { "id": id } }).to_string()
     });
+    let (status, body) = exchange(address, &format!("POST /join/{room}"), &body)?;
+    let value: Value = serde_json::from_str(&body).map_err(|_| status.clone())?;
+    let text = |key: &str| value[key].as_str().map(str::to_owned).ok_or(status.clone());
+    Ok(Place { host: text("host")?.replace("http://", ""), id: text("id")? })
+}
+
+/// One request: the line of the status, and the body.
+///
+/// # Errors
+/// There is no whole answer in time.
+pub fn exchange(address: &str, method_and_path: &str, body: &str) -> Result<(String, String), String> {
     let request = format!(
-        "POST /join/{room} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method_and_path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: text/plain\r\n\
+         Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
     let exchange = || -> io::Result<String> {
@@ -68,10 +80,7 @@ pub fn ask_dispatcher(address: &str, room: &str, failed: Option<&str>) -> Result
     };
     let answer = exchange().map_err(|error| error.to_string())?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or("half an answer")?;
-    let status = head.lines().next().unwrap_or("").to_owned();
-    let value: Value = serde_json::from_str(body).map_err(|_| status.clone())?;
-    let text = |key: &str| value[key].as_str().map(str::to_owned).ok_or(status.clone());
-    Ok(Place { host: text("host")?.replace("http://", ""), id: text("id")? })
+    Ok((head.lines().next().unwrap_or("").to_owned(), body.to_owned()))
 }
 
 impl Connection {

@@ -1,5 +1,6 @@
 //! Channels against a store in a few lines, with everything that can come between: other publishers,
-//! cuts, tails lost, answers and publications that arrive in any order that a connection allows.
+//! cuts, tails lost, refusals, subscriptions that the server takes away, answers and publications that
+//! arrive in any order that a connection allows, messages read later than their channel was asked about.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -17,6 +18,8 @@ use crate::contract::ClientId;
 const KEPT: usize = 6;
 const CLIENTS: u32 = 3;
 const STEPS: usize = 400;
+/// The last of them, in which nobody publishes.
+const QUIET: usize = 60;
 
 /// What Redis has of a channel, and the steps of its scripts.
 struct Store {
@@ -45,9 +48,8 @@ impl Store {
         entry
     }
 
-    /// As `sync.lua`. Returns whether the count began anew.
-    fn sync(&mut self, from: Option<Position>) -> (Synced, bool) {
-        let mut renewed = false;
+    /// As `sync.lua`. Returns whether the position is of this past, and whether the count began anew.
+    fn sync(&mut self, from: Option<Position>) -> (bool, bool) {
         if let Some(own) = from.filter(|own| own.epoch == self.head.epoch) {
             let first = self.entries.front().map(|entry| entry.offset);
             let there = if own.offset == self.head.offset {
@@ -58,17 +60,35 @@ impl Store {
                 self.entries.iter().find(|entry| entry.offset == own.offset).map(|entry| entry.id)
             };
             if there == Some(own.id) {
-                let entries =
-                    self.entries.iter().filter(|entry| entry.offset > own.offset).cloned().collect();
-                return (Synced { head: self.head, from, entries }, false);
+                return (true, false);
             }
             if there.is_some() || own.offset > self.head.offset {
                 self.renew();
-                renewed = true;
+                return (false, true);
             }
         }
-        let entries = self.entries.iter().cloned().collect();
-        (Synced { head: self.head, from: None, entries }, renewed)
+        (false, false)
+    }
+
+    /// As the pieces are read: what follows a position, else the last ones; up to where the head was.
+    fn read(&self, known: Option<Position>, head: Position) -> Synced {
+        let upto = |from: Offset| -> Vec<Entry> {
+            let within = |entry: &&Entry| entry.offset > from && entry.offset <= head.offset;
+            self.entries.iter().filter(within).cloned().collect()
+        };
+        if let Some(own) = known {
+            let entries = upto(own.offset);
+            let whole = usize::try_from(head.offset.0 - own.offset.0).expect("few");
+            if entries.len() == whole {
+                return Synced { head, from: known, entries };
+            }
+        }
+        Synced { head, from: None, entries: upto(Offset::START) }
+    }
+
+    /// The first message kept.
+    fn first(&self) -> Offset {
+        self.entries.front().map_or(Offset::START, |entry| entry.offset)
     }
 
     fn renew(&mut self) {
@@ -93,7 +113,19 @@ impl Store {
 enum Wire {
     Message(Publication),
     Renewed,
+    /// The server has taken the subscription away.
+    Dropped,
+    /// With the first message that was kept then.
+    Synced(Ask, Position, bool, Offset),
     Answer(Ask, Synced),
+}
+
+/// What is asked over it.
+enum Question {
+    Unsubscribe,
+    Sync(Ask),
+    /// The messages, given what the first answer was.
+    Read(Ask, Position, bool, Offset),
 }
 
 /// What a client has been told.
@@ -115,8 +147,11 @@ struct World {
     channels: Channels,
     up: bool,
     subscribed: bool,
-    /// Questions; nothing: to subscribe no longer.
-    to_server: VecDeque<Option<Ask>>,
+    to_server: VecDeque<Question>,
+    /// Whose messages are still to be asked for.
+    reading: Vec<(Ask, Position, bool, Offset)>,
+    /// All goes well from now on.
+    kind: bool,
     from_server: VecDeque<Wire>,
     clients: HashMap<ClientId, Told>,
     tickets: u128,
@@ -140,40 +175,92 @@ impl World {
     }
 
     fn server_step(&mut self) {
-        let ask = match self.to_server.pop_front() {
+        let question = match self.to_server.pop_front() {
             None => return,
-            Some(None) => {
+            Some(Question::Unsubscribe) => {
                 self.subscribed = false;
                 return;
             }
-            Some(Some(ask)) => ask,
+            Some(question) => question,
         };
-        self.subscribed |= ask.subscribe;
         let behind = self.channels.head_of(&self.name);
         // Whose last message is not kept any more cannot be told whether it is of this past.
         self.trimmed |= behind.is_some_and(|head| {
             self.store.entries.front().is_some_and(|first| first.offset > head.offset.max(Offset(1)))
         });
-        let (synced, renewed) = self.store.sync(ask.from);
-        if renewed && self.subscribed {
-            self.from_server.push_back(Wire::Renewed);
+        match question {
+            Question::Sync(ask) => {
+                self.subscribed |= ask.subscribe;
+                let (known, renewed) = self.store.sync(ask.from);
+                if renewed && self.subscribed {
+                    self.from_server.push_back(Wire::Renewed);
+                }
+                self.from_server.push_back(Wire::Synced(ask, self.store.head, known, self.store.first()));
+            }
+            Question::Read(ask, head, known, first) => {
+                let synced = self.store.read(ask.from.filter(|_| known), head);
+                // What was to be read was there when it was asked for.
+                self.trimmed |= synced.from.is_none() && self.store.first() > first;
+                self.from_server.push_back(Wire::Answer(ask, synced));
+            }
+            Question::Unsubscribe => {}
         }
-        self.from_server.push_back(Wire::Answer(ask, synced));
+    }
+
+    /// Asks for the messages of one of those whose turn it is.
+    fn read_one(&mut self) {
+        if !self.reading.is_empty() {
+            let one = self.random.random_range(0..self.reading.len());
+            let (ask, head, known, first) = self.reading.swap_remove(one);
+            self.to_server.push_back(Question::Read(ask, head, known, first));
+        }
+    }
+
+    /// The server does not answer this one.
+    fn refuse(&mut self, ask: &Ask) {
+        let Some((client, ticket)) = ask.asker else {
+            self.channels.unanswered(&ask.channel, ask.question);
+            return;
+        };
+        if self.channels.refused(&ask.channel, ask.question, (client, ticket)) {
+            self.to_server.push_back(Question::Unsubscribe);
+        }
+        let told = self.clients.entry(client).or_default();
+        told.void.retain(|asked| *asked != ticket);
+        told.asked.retain(|asked| *asked != ticket);
+        told.open &= told.at.is_some() || !told.asked.is_empty();
     }
 
     /// A part of what is on its way arrives: publications are taken before answers.
     fn arrive(&mut self, count: usize) {
         let some: Vec<Wire> = self.from_server.drain(..count.min(self.from_server.len())).collect();
         let (answers, pushes): (Vec<_>, Vec<_>) =
-            some.into_iter().partition(|one| matches!(one, Wire::Answer(..)));
+            some.into_iter().partition(|one| matches!(one, Wire::Answer(..) | Wire::Synced(..)));
         for push in pushes {
             match push {
                 Wire::Message(publication) => self.channels.published(publication),
+                Wire::Dropped => self.channels.unsubscribed(&self.name),
                 _ => self.channels.doubt(&self.name),
             }
         }
         for answer in answers {
-            let Wire::Answer(ask, synced) = answer else { continue };
+            let refused = !self.kind && self.random.random_range(0..20) == 0;
+            let (ask, synced) = match answer {
+                Wire::Synced(ask, ..) | Wire::Answer(ask, _) if refused => {
+                    self.refuse(&ask);
+                    continue;
+                }
+                Wire::Synced(ask, head, true, _) if ask.from == Some(head) => {
+                    let synced = Synced { head, from: ask.from, entries: Vec::new() };
+                    (ask, synced)
+                }
+                Wire::Synced(ask, head, known, first) => {
+                    self.reading.push((ask, head, known, first));
+                    continue;
+                }
+                Wire::Answer(ask, synced) => (ask, synced),
+                _ => continue,
+            };
             match ask.asker {
                 Some(asker) => self.channels.opened(&ask.channel, ask.question, asker, &synced),
                 None => self.channels.synced(&ask.channel, ask.question, &synced),
@@ -186,7 +273,7 @@ impl World {
     fn pump(&mut self) {
         let asks = self.channels.take_asks();
         assert!(self.up || asks.is_empty(), "seed {}: asked while cut off", self.seed);
-        self.to_server.extend(asks.into_iter().map(Some));
+        self.to_server.extend(asks.into_iter().map(Question::Sync));
         for (client, event) in self.channels.take_events() {
             self.tell(client, event);
         }
@@ -250,7 +337,11 @@ impl World {
         self.up = false;
         self.subscribed = false;
         self.from_server.clear();
-        let lost: Vec<Ask> = self.to_server.drain(..).flatten().collect();
+        let questions = self.to_server.drain(..).filter_map(|question| match question {
+            Question::Sync(ask) | Question::Read(ask, ..) => Some(ask),
+            Question::Unsubscribe => None,
+        });
+        let lost: Vec<Ask> = questions.chain(self.reading.drain(..).map(|(ask, ..)| ask)).collect();
         self.channels.cut(|_| true);
         for ask in lost {
             match ask.asker {
@@ -269,12 +360,22 @@ impl World {
         self.pump();
     }
 
-    fn step(&mut self) {
+    fn step(&mut self, step: usize) {
         let client = ClientId(self.random.random_range(0..CLIENTS));
         match self.random.random_range(0..100) {
-            0..30 => self.publish(),
+            // In the end nothing is said any more that would show what is missing.
+            0..30 if step < STEPS - QUIET => self.publish(),
             30..50 => self.server_step(),
-            50..75 => {
+            50..57 => self.read_one(),
+            57..59 if self.subscribed => {
+                self.subscribed = false;
+                self.from_server.push_back(Wire::Dropped);
+            }
+            59..63 if self.up => {
+                self.channels.retry(|_| true);
+                self.pump();
+            }
+            63..75 => {
                 let count = self.random.random_range(1..6);
                 self.arrive(count);
             }
@@ -289,7 +390,7 @@ impl World {
             }
             85..90 => {
                 if self.channels.close(client, &self.name) && self.up {
-                    self.to_server.push_back(None);
+                    self.to_server.push_back(Question::Unsubscribe);
                 }
                 let told = self.clients.entry(client).or_default();
                 (told.open, told.at) = (false, None);
@@ -319,9 +420,18 @@ impl World {
         if !self.up {
             self.heal();
         }
-        while !self.to_server.is_empty() || !self.from_server.is_empty() {
-            self.server_step();
-            self.arrive(usize::MAX);
+        self.kind = true;
+        loop {
+            while !self.to_server.is_empty() || !self.from_server.is_empty() || !self.reading.is_empty() {
+                self.server_step();
+                self.read_one();
+                self.arrive(usize::MAX);
+            }
+            self.channels.retry(|_| true);
+            self.pump();
+            if self.to_server.is_empty() {
+                break;
+            }
         }
         for (client, told) in &self.clients {
             let seed = self.seed;
@@ -353,6 +463,8 @@ fn run(seed: u64) -> usize {
         up: true,
         subscribed: false,
         to_server: VecDeque::new(),
+        reading: Vec::new(),
+        kind: false,
         from_server: VecDeque::new(),
         clients: HashMap::new(),
         tickets: 0,
@@ -360,7 +472,7 @@ fn run(seed: u64) -> usize {
         trimmed: false,
         resets: 0,
     };
-    (0..STEPS).for_each(|_| world.step());
+    (0..STEPS).for_each(|step| world.step(step));
     world.settle();
     world.resets
 }

@@ -31,7 +31,8 @@ local function append(to, how, id, payload)
   redis.call('PEXPIRE', to[1], how[3])
   redis.call('PEXPIRE', to[2], how[3])
   local place = epoch .. ' ' .. number .. ' ' .. id
-  redis.call(how[1], to[3], 'M ' .. place .. ' ' .. payload)
+  -- Kept is kept: where publishing is not allowed the others find it when they next look.
+  redis.pcall(how[1], to[3], 'M ' .. place .. ' ' .. payload)
   return place
 end
 

@@ -1,5 +1,7 @@
--- KEYS: beats, records, dying. ARGV: (how).
+-- KEYS: beats, records, dying, looked. ARGV: (how).
 -- Returns {now, {lease, last beat, record or '', ...}, {dying lease, ...}}.
+-- Whoever looks writes: while Redis takes no writes, nobody's silence means anything.
+redis.call('SET', KEYS[4], now_ms(), 'PX', 60000)
 local beats, leases = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), {}
 for i = 1, #beats, 2 do
   leases[#leases + 1] = beats[i]

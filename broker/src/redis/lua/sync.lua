@@ -29,7 +29,7 @@ if ARGV[7] == epoch then
     -- another epoch, in which nobody has been yet.
     epoch = ARGV[4]
     redis.call('HSET', KEYS[1], 'e', epoch)
-    redis.call(ARGV[1], ARGV[5], 'R ' .. epoch)
+    redis.pcall(ARGV[1], ARGV[5], 'R ' .. epoch)
   end
 end
 return {epoch, offset, id, 0}

@@ -6,6 +6,7 @@
 //! everything the chain of a channel is a line, and each store put back to an older copy may make one
 //! branch. So a run that silently goes over from one branch to another is found out.
 
+mod banning;
 mod chain;
 mod history;
 mod publishing;
@@ -48,6 +49,8 @@ pub enum Rule {
     LostMessage,
     /// A subscriber that stays does not get to the end.
     LeftBehind,
+    /// Somebody spoke while banned, or was refused as banned without being so.
+    Ban,
 }
 
 /// A broken promise.
@@ -113,6 +116,7 @@ pub fn check(records: &Records) -> Vec<Violation> {
     checker.find_heads();
     let ends: Vec<_> = (0..records.subscribers.len()).map(|number| checker.follow(number)).collect();
     checker.check_publishing();
+    checker.check_bans();
     checker.check_branches();
     checker.check_ends(&ends);
     checker.violations

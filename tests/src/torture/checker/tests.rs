@@ -1,7 +1,7 @@
 //! The checker on faked records: the good ones pass, and each fault is found under its name.
 
 use super::{Rule, check};
-use crate::torture::record::{Attempt, Event, LAST_READER, Outcome, Position, Records, Subscriber};
+use crate::torture::record::{Attempt, Ban, Event, LAST_READER, Outcome, Position, Records, Subscriber};
 
 const ROOM: &str = "m_room";
 
@@ -51,7 +51,11 @@ fn subscriber(name: &str, events: Vec<Event>) -> Subscriber {
     Subscriber { name: name.to_owned(), channel: ROOM.to_owned(), events }
 }
 
-/// Six messages; one who stays, one who is cut and resumes, one who leaves, and the last reader.
+fn refused(key: &str, begun: u64, code: &str) -> Attempt {
+    said(key, begun, Outcome::Refused { code: code.to_owned(), perhaps: false })
+}
+
+/// Six messages, and a ban between the last two; one who stays, one who is cut and resumes, one who leaves, and the last reader.
 fn good() -> Records {
     let from = |first: u64| (first..=6).map(message);
     Records {
@@ -68,6 +72,14 @@ fn good() -> Records {
             subscriber("leaves", vec![fresh("a", 2), message(3), Event::Left]),
             subscriber(LAST_READER, [resumed(0, 6)].into_iter().chain(from(1)).collect()),
         ],
+        bans: vec![Ban {
+            channel: ROOM.to_owned(),
+            name: "Ada".to_owned(),
+            asked: 54,
+            begun: 56,
+            lifting: 58,
+            lifted: 59,
+        }],
         losses: Vec::new(),
         window: 1_000,
     }
@@ -147,6 +159,9 @@ fn good_records_pass() {
             records.attempts[5].outcome = Outcome::Unknown;
             let outcome = Outcome::Acknowledged { position: at("a", 6), duplicate: true };
             records.attempts.push(said("text6", 65, outcome));
+        }),
+        ("refused as banned, when the ban may just have been in force", |records| {
+            records.attempts.extend([refused("early", 54, "banned"), refused("late", 58, "banned")]);
         }),
         ("nobody ever knew, and it is there", |records| records.attempts[5].outcome = Outcome::Unknown),
         ("nobody knew, and it is not there", |records| {
@@ -251,6 +266,19 @@ fn each_fault_is_found() {
         ("a duplicate of nothing", Rule::Key, |records| {
             let outcome = Outcome::Acknowledged { position: at("a", 3), duplicate: true };
             records.attempts[2].outcome = outcome;
+        }),
+        ("banned, and acknowledged all the same", Rule::Ban, |records| {
+            (records.bans[0].lifting, records.bans[0].lifted) = (62, 63);
+        }),
+        ("refused before any ban", Rule::Ban, |records| {
+            records.attempts.push(refused("early", 52, "banned"));
+        }),
+        ("refused after the ban's end", Rule::Ban, |records| {
+            records.attempts.push(refused("late", 60, "banned"));
+        }),
+        ("refused for another's ban", Rule::Ban, |records| {
+            records.bans[0].name = "Bob".to_owned();
+            records.attempts.push(refused("other", 56, "banned"));
         }),
         ("begun after, and numbered before", Rule::TimeOrder, |records| {
             (records.attempts[4].begun, records.attempts[4].ended) = (1, 2);

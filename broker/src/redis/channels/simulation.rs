@@ -2,112 +2,25 @@
 //! cuts, tails lost, refusals, subscriptions that the server takes away, answers and publications that
 //! arrive in any order that a connection allows, messages read later than their channel was asked about.
 
+mod store;
+
 use std::collections::{HashMap, VecDeque};
 
 use chatup_core::exchange::{Answer, Event, Ticket};
 use chatup_core::message::Publication;
 use chatup_core::names::ChannelName;
-use chatup_core::position::{Epoch, MessageId, Offset, Position};
+use chatup_core::position::{MessageId, Offset, Position};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Ask, Channels, Entry, Synced};
+use super::{Ask, Channels, Synced};
 use crate::contract::ClientId;
+use store::Store;
 
-/// Messages that the store keeps.
-const KEPT: usize = 6;
 const CLIENTS: u32 = 3;
 const STEPS: usize = 400;
 /// The last of them, in which nobody publishes.
 const QUIET: usize = 60;
-
-/// What Redis has of a channel, and the steps of its scripts.
-struct Store {
-    epoch: u64,
-    epochs: u64,
-    entries: VecDeque<Entry>,
-    head: Position,
-    next_id: u128,
-}
-
-impl Store {
-    fn new() -> Store {
-        let head = Position { epoch: Epoch(1), offset: Offset::START, id: MessageId::NONE };
-        Store { epoch: 1, epochs: 1, entries: VecDeque::new(), head, next_id: 0 }
-    }
-
-    fn publish(&mut self) -> Entry {
-        self.next_id += 1;
-        let id = MessageId::from_random(self.next_id);
-        let entry = Entry { offset: self.head.offset.next(), id, payload: b"{}".as_slice().into() };
-        self.head = Position { epoch: Epoch(self.epoch), offset: entry.offset, id };
-        self.entries.push_back(entry.clone());
-        while self.entries.len() > KEPT + 1 {
-            self.entries.pop_front();
-        }
-        entry
-    }
-
-    /// As `sync.lua`. Returns whether the position is of this past, and whether the count began anew.
-    fn sync(&mut self, from: Option<Position>) -> (bool, bool) {
-        if let Some(own) = from.filter(|own| own.epoch == self.head.epoch) {
-            let first = self.entries.front().map(|entry| entry.offset);
-            let there = if own.offset == self.head.offset {
-                Some(self.head.id)
-            } else if own.offset == Offset::START {
-                (first == Some(Offset(1))).then_some(MessageId::NONE)
-            } else {
-                self.entries.iter().find(|entry| entry.offset == own.offset).map(|entry| entry.id)
-            };
-            if there == Some(own.id) {
-                return (true, false);
-            }
-            if there.is_some() || own.offset > self.head.offset {
-                self.renew();
-                return (false, true);
-            }
-        }
-        (false, false)
-    }
-
-    /// As the pieces are read: what follows a position, else the last ones; up to where the head was.
-    fn read(&self, known: Option<Position>, head: Position) -> Synced {
-        let upto = |from: Offset| -> Vec<Entry> {
-            let within = |entry: &&Entry| entry.offset > from && entry.offset <= head.offset;
-            self.entries.iter().filter(within).cloned().collect()
-        };
-        if let Some(own) = known {
-            let entries = upto(own.offset);
-            let whole = usize::try_from(head.offset.0 - own.offset.0).expect("few");
-            if entries.len() == whole {
-                return Synced { head, from: known, entries };
-            }
-        }
-        Synced { head, from: None, entries: upto(Offset::START) }
-    }
-
-    /// The first message kept.
-    fn first(&self) -> Offset {
-        self.entries.front().map_or(Offset::START, |entry| entry.offset)
-    }
-
-    fn renew(&mut self) {
-        self.epochs += 1;
-        self.epoch = self.epochs;
-        self.head.epoch = Epoch(self.epoch);
-    }
-
-    fn lose_tail(&mut self, count: usize) {
-        for _ in 0..count {
-            if self.entries.len() < 2 {
-                return;
-            }
-            self.entries.pop_back();
-            let last = self.entries.back().expect("one is left");
-            self.head = Position { offset: last.offset, id: last.id, ..self.head };
-        }
-    }
-}
 
 /// What comes over the connection.
 enum Wire {

@@ -46,7 +46,8 @@ pub const HELD_MESSAGES_MAX: usize = 4_096;
 pub const FETCHES_MAX: usize = 512;
 /// Channels of which messages are read at once, at most: each may come to some MiB.
 pub const READERS_MAX: usize = 8;
-/// Questions to Redis without an answer, sent or to be sent, over which no more of clients are taken.
+/// Questions to one server of Redis without an answer, sent or to be sent, over which clients are told
+/// that it is too busy. What must be told, as heartbeats and leaves, is not held by it.
 pub const REDIS_QUESTIONS_MAX: usize = 16_384;
 /// Messages of a channel that are read from Redis in one piece: well under a millisecond of its time, and
 /// with the longest messages about 2 MiB on the connection, of which Redis cuts off one that subscribes

@@ -9,6 +9,7 @@ use chatup_broker::redis::settings::{Credentials, RedisSettings, UrlError};
 use chatup_broker::store::StoreSettings;
 use chatup_broker::{BrokerHandle, memory, redis};
 use chatup_core::http_head::{OriginError, Origins};
+use chatup_core::pushstream;
 use chatup_core::shard::SlowSubscriberPolicy;
 use chatup_core::token::Verifier;
 use chatup_dispatcher::Dispatcher;
@@ -179,6 +180,7 @@ fn start_worker(
         },
         flush_interval_ms: own.flush_interval_ms.into(),
         deflate: own.deflate,
+        pushstream: pushstream(&config.pushstream),
         stats_from: match own.stats_from {
             config::StatsFrom::Loopback => StatsFrom::Loopback,
             config::StatsFrom::Anyone => StatsFrom::Anyone,
@@ -191,6 +193,14 @@ fn start_worker(
     let worker = Worker::start(&settings, broker, &(on_failure as chatup_worker::worker::OnFailure))?;
     tracing::info!(address = %worker.address(), shards = worker.shards(), "the worker takes connections");
     Ok((worker, failures))
+}
+
+fn pushstream(own: &config::PushStream) -> pushstream::Settings {
+    if own.enabled {
+        pushstream::Settings::chatup(&own.message_template)
+    } else {
+        pushstream::Settings::default()
+    }
 }
 
 /// The configured origins; without any, this machine's own names and the hosts of these URLs, on

@@ -10,6 +10,8 @@ use tungstenite::handshake::server::{create_response, write_response};
 use crate::deflate;
 use crate::limits::HTTP_HEADERS_MAX;
 use crate::protocol;
+use crate::pushstream::request::BadRequest;
+use crate::pushstream::{Settings, Want};
 use crate::refusal::{Refusal, Refused};
 
 /// What stands at the start of a connection.
@@ -36,6 +38,8 @@ pub struct Upgrade {
     pub call: Option<String>,
     /// Messages may be compressed.
     pub deflates: bool,
+    /// What a PushStream client subscribes to by the request itself.
+    pub want: Option<Result<Want, BadRequest>>,
 }
 
 /// Whose pages may connect: a list of `scheme://host[:port]`, `scheme://host:*` or `*`.
@@ -123,7 +127,7 @@ fn pattern(text: &str) -> Result<Pattern, OriginError> {
 
 /// Reads what has come of a request. `deflate`: compression is agreed to.
 #[must_use]
-pub fn read(bytes: &[u8], bytes_max: usize, origins: &Origins, deflate: bool) -> Head {
+pub fn read(bytes: &[u8], bytes_max: usize, origins: &Origins, deflate: bool, pushstream: &Settings) -> Head {
     let mut headers = [httparse::EMPTY_HEADER; HTTP_HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     let used = match request.parse(&bytes[..bytes.len().min(bytes_max)]) {
@@ -135,7 +139,7 @@ pub fn read(bytes: &[u8], bytes_max: usize, origins: &Origins, deflate: bool) ->
         Err(_) => return Head::Refuse(Refusal::BadRequest),
     };
     match to_request(&request) {
-        Some(request) => decide(&request, used, origins, deflate),
+        Some(request) => decide(&request, used, origins, deflate, pushstream),
         None => Head::Refuse(Refusal::BadRequest),
     }
 }
@@ -154,12 +158,19 @@ fn to_request(parsed: &httparse::Request<'_, '_>) -> Option<Request<()>> {
     Some(request)
 }
 
-fn decide(request: &Request<()>, used: usize, origins: &Origins, agrees: bool) -> Head {
+fn decide(
+    request: &Request<()>,
+    used: usize,
+    origins: &Origins,
+    agrees: bool,
+    pushstream: &Settings,
+) -> Head {
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or(""));
     if request.method() != Method::GET {
         return Head::Refuse(Refusal::MethodNotAllowed);
     }
-    if path != protocol::PATH {
+    let location = pushstream.find(path);
+    if path != protocol::PATH && location.is_none() {
         return Head::Get(path.into(), query.into());
     }
     if let Some(origin) = request.headers().get(http::header::ORIGIN)
@@ -181,16 +192,17 @@ fn decide(request: &Request<()>, used: usize, origins: &Origins, agrees: bool) -
         response.headers_mut().insert("sec-websocket-protocol", confirmed);
     }
     let mut extensions = request.headers().get_all("sec-websocket-extensions").iter();
-    let agreement = extensions.find_map(|value| deflate::agreement(value.to_str().ok()?)).filter(|_| agrees);
+    let agreement = extensions.find_map(|value| deflate::agreement(value.to_str().ok()?));
+    let agreement = agreement.filter(|_| agrees && location.is_none());
     if let Some(agreement) = agreement {
         let agreement = http::HeaderValue::from_static(agreement);
         response.headers_mut().insert("sec-websocket-extensions", agreement);
     }
+    let want = location.map(|(number, rest)| Want::read(number, rest, query, request.headers()));
+    let call = if want.is_none() { first_call(query) } else { None };
     let mut answer = Vec::with_capacity(192);
     match write_response(&mut answer, &response) {
-        Ok(()) => {
-            Head::Upgrade(Upgrade { used, answer, call: first_call(query), deflates: agreement.is_some() })
-        }
+        Ok(()) => Head::Upgrade(Upgrade { used, answer, call, deflates: agreement.is_some(), want }),
         Err(_) => Head::Refuse(Refusal::BadRequest),
     }
 }
@@ -236,9 +248,9 @@ mod tests {
 
     fn check(head: &str) -> String {
         let origins = Origins::loopback();
-        match read(head.replace('\n', "\r\n").as_bytes(), 600, &origins, true) {
+        match read(head.replace('\n', "\r\n").as_bytes(), 600, &origins, true, &Settings::default()) {
             Head::NeedMore => "more".into(),
-            Head::Upgrade(Upgrade { used, answer, call, deflates }) => {
+            Head::Upgrade(Upgrade { used, answer, call, deflates, .. }) => {
                 assert!(used <= head.len() * 2);
                 let answer = String::from_utf8(answer).unwrap().to_ascii_lowercase();
                 assert!(answer.starts_with("http/1.1 101 "));
@@ -332,7 +344,7 @@ mod tests {
     proptest! {
         #[test]
         fn rubbish_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..700)) {
-            let _ = read(&bytes, 600, &Origins::loopback(), true);
+            let _ = read(&bytes, 600, &Origins::loopback(), true, &Settings::default());
         }
     }
 }

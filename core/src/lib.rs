@@ -8,6 +8,7 @@
 //! - [`token`]: JSON Web Tokens, keys and policies
 //! - [`deflate`], [`websocket`], [`http_head`]: the wire below the protocol
 //! - `json_depth`, [`protocol`]: the native protocol's calls, answers and notices
+//! - [`pushstream`]: what the Nginx PushStream module's clients speak
 //! - [`room_log`]: a channel's messages as ready wire bytes, and cursors over them
 //! - [`exchange`]: the words between shards, dispatchers and brokers
 //! - [`session`]: what one client may do next
@@ -22,6 +23,7 @@ pub mod message;
 pub mod names;
 pub mod position;
 pub mod protocol;
+pub mod pushstream;
 pub mod refusal;
 pub mod room_log;
 pub mod session;

@@ -116,6 +116,17 @@ fn named_event(
     serde_json::to_vec(&wire).unwrap_or_default().into()
 }
 
+/// When a message was said, out of its JSON text as it is made here.
+#[must_use]
+pub fn time_of(payload: &[u8]) -> Option<UnixMillis> {
+    // The time stands last.
+    let number = payload.strip_suffix(b"}")?.rsplit(|byte| *byte == b':').next()?;
+    let seconds: f64 = std::str::from_utf8(number).ok()?.parse().ok()?;
+    let millis = (seconds * 1_000.0).round();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is in the range")]
+    (0.0..9.0e15).contains(&millis).then_some(UnixMillis(millis as u64))
+}
+
 /// A message that has its place in a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
@@ -163,6 +174,7 @@ mod tests {
         ];
         for (bytes, head) in table {
             assert_eq!(std::str::from_utf8(&bytes).unwrap(), format!("{head}{tail}"));
+            assert_eq!(time_of(&bytes), Some(now));
         }
     }
 }

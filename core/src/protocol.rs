@@ -352,6 +352,17 @@ pub struct BroadcastFrame<'a> {
 }
 
 const BROADCAST_TAIL: &[u8] = b"]}";
+const BROADCAST_MESSAGES: &[u8] = br#""messages":["#;
+
+/// The message in a whole frame of [`BroadcastFrame`].
+#[must_use]
+pub fn message_of(frame: &[u8]) -> &[u8] {
+    let text = websocket::payload_of(frame);
+    // The name before it holds no quotation mark.
+    let start = memchr::memmem::find(text, BROADCAST_MESSAGES).map(|at| at + BROADCAST_MESSAGES.len());
+    let message = start.and_then(|start| text.get(start..)).unwrap_or_default();
+    message.strip_suffix(BROADCAST_TAIL).unwrap_or_default()
+}
 
 impl<'a> BroadcastFrame<'a> {
     /// Of this message.
@@ -471,6 +482,7 @@ mod tests {
             let mut out = Vec::new();
             frame.write(&mut out);
             assert_eq!(out.len(), frame.len());
+            assert_eq!(message_of(&out), &*publication.payload);
         }
     }
 

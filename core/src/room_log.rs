@@ -147,6 +147,14 @@ impl FrameRun {
     pub fn last(&self) -> Offset {
         Offset(self.before.0 + self.ids.len() as u64)
     }
+
+    /// The frame of the message at this place, from 0; nothing behind the last.
+    #[must_use]
+    pub fn frame(&self, index: usize) -> &[u8] {
+        let start = index.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
+        let range = start.zip(self.ends.get(index).copied());
+        range.and_then(|(start, end)| self.bytes.get(start as usize..end as usize)).unwrap_or_default()
+    }
 }
 
 /// The log.
@@ -319,6 +327,29 @@ impl RoomLog {
             Some(index) => *self.ids.get(index)?,
         };
         (id == position.id).then_some(position.offset)
+    }
+
+    /// The offset of the message with this id.
+    #[must_use]
+    pub fn find(&self, id: MessageId) -> Option<Offset> {
+        let behind = |place: usize| Offset(self.before.0 + place as u64 + 1);
+        let newest_first = self.ids.iter().rposition(|one| *one == id).map(behind);
+        newest_first.or_else(|| (self.before_id == id).then_some(self.before))
+    }
+
+    /// The nearest place at or before `cursor` that is not between a message without bytes and the one
+    /// that holds its bytes.
+    #[must_use]
+    pub fn boundary(&self, cursor: Offset) -> Offset {
+        let mut at = cursor.min(self.head_offset());
+        while at > self.before {
+            let Some(segment) = self.segment_after(Offset(at.0 - 1)) else { break };
+            if segment.start_after(Offset(at.0 - 1)) < segment.start_after(at) {
+                break;
+            }
+            at = Offset(at.0 - 1);
+        }
+        at.max(self.before)
     }
 
     /// Whether the position is of this past but newer than anything here: somebody else has been

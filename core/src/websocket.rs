@@ -19,6 +19,8 @@ use crate::refusal::Refusal;
 pub const HEADER_BYTES_MAX: usize = 14;
 /// Close code 1000: an ordinary end.
 pub const CLOSE_NORMAL: u16 = 1000;
+/// The other end is not allowed what it asks for.
+pub const CLOSE_POLICY: u16 = 1008;
 
 /// Something whole that came from a client.
 #[derive(Debug, PartialEq, Eq)]

@@ -14,6 +14,8 @@ mod fairness;
 mod heads;
 #[path = "shard/memory.rs"]
 mod memory;
+#[path = "shard/pushstream.rs"]
+mod pushstream;
 #[path = "shard/rig.rs"]
 mod rig;
 #[path = "shard/slowness.rs"]

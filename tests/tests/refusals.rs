@@ -89,6 +89,7 @@ fn while_redis_takes_no_writes_nobody_is_given_up() {
             said.extend(messages.iter().map(|message| message["msg"].clone()));
         }
         assert_eq!(said, [json!("before"), json!("two")], "{setting}: what was refused is nowhere");
+        assert_eq!(redis.ask("XLEN chatup:{lobby}:e:log"), ":3\r\n", "two came, one went");
         assert_eq!(redis.ask("ZCARD chatup:{workers}:registry:dying"), ":0\r\n");
     }
 }

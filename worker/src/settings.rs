@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chatup_core::http_head::Origins;
 use chatup_core::limits::Limits;
+use chatup_core::pushstream;
 use chatup_core::shard::SlowSubscriberPolicy;
 use chatup_core::token::Verifier;
 
@@ -59,6 +60,8 @@ pub struct Settings {
     pub flush_interval_ms: u64,
     /// Whether messages are compressed for clients that ask for it.
     pub deflate: bool,
+    /// Which paths are served to PushStream clients, if any.
+    pub pushstream: pushstream::Settings,
     /// Who may read `/stats`.
     pub stats_from: StatsFrom,
     /// Descriptors that the rest of the process needs.

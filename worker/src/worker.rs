@@ -169,6 +169,7 @@ impl Worker {
                 slow_subscribers: settings.slow_subscribers,
                 flush_interval_ms: settings.flush_interval_ms,
                 deflate: settings.deflate,
+                pushstream: settings.pushstream.clone(),
                 shared_store: broker.is_shared(),
             },
             broker: broker.connect(Box::new(self.senders[usize::from(number)].clone()))?,

@@ -11,6 +11,7 @@ use chatup_core::http_head::Origins;
 use chatup_core::limits::Limits;
 use chatup_core::message::UnixMillis;
 use chatup_core::position::{Epoch, MessageId, Offset, Position};
+use chatup_core::pushstream::Settings;
 use chatup_core::refusal::Refusal;
 use chatup_core::session::Rules;
 use chatup_core::shard::{Key, Now, Outside, Shard, ShardConfig, ShardMessage, SlowSubscriberPolicy};
@@ -72,6 +73,7 @@ impl Rig {
             slow_subscribers: SlowSubscriberPolicy::Tell,
             flush_interval_ms: 0,
             deflate: false,
+            pushstream: Settings::default(),
             shared_store: false,
         });
         let mut rig = Rig { shard, world: World::default(), now_ms: 0, input: Vec::new() };

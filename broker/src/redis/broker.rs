@@ -32,7 +32,7 @@ use super::settings::RedisSettings;
 use crate::contract::{BrokerHandle, ClientId, Command, Drive, Inbox};
 use crate::limits::{
     ASK_AGAIN_MS, CHANGES_MS, CHANNEL_CHECK_MS, CHANNEL_CHECKS_PER_S_MAX, COMMANDS_PER_DRIVE, FETCHES_MAX,
-    HEARTBEAT_MS, RECONCILE_AGAIN_MS, REDIS_ANSWER_MS_MAX, REDIS_HOLD_MS, REDIS_QUESTIONS_MAX, REDIS_TICK_MS,
+    HEARTBEAT_MS, RECONCILE_AGAIN_MS, REDIS_ANSWER_MS_MAX, REDIS_HOLD_MS, REDIS_TICK_MS,
 };
 
 /// Starts a broker over Redis. It connects by itself, and again whenever it has to.
@@ -163,8 +163,7 @@ impl Broker {
         if self.is_holding() {
             return;
         }
-        let room = REDIS_QUESTIONS_MAX.saturating_sub(self.nodes.questions());
-        for _ in 0..COMMANDS_PER_DRIVE.min(room) {
+        for _ in 0..COMMANDS_PER_DRIVE {
             match self.commands.try_recv() {
                 Ok(Command::Connect(client, inbox)) => {
                     self.inboxes.insert(client, inbox);
@@ -177,10 +176,8 @@ impl Broker {
                 Err(TryRecvError::Empty) => return,
             }
         }
-        // There is more: after what Redis has meanwhile said, where there is room.
-        if room > 0 {
-            self.bell.0.notify_one();
-        }
+        // There is more: after what Redis has meanwhile said.
+        self.bell.0.notify_one();
     }
 
     /// Redis may be back in a moment: what is asked waits in the queue.
@@ -320,17 +317,18 @@ impl Broker {
             // What has waited for long enough is refused.
             self.take_commands();
         }
+        self.check_channels(now);
+        if due(&mut self.times.changes, CHANGES_MS, now) {
+            for room in self.presence.borrow_mut().changed.drain() {
+                self.desk.ask(room.as_str(), self.desk.changes(&room), Asked::Changes(room.clone()));
+            }
+        }
         if !self.is_up(REGISTRY) {
             return;
         }
         if due(&mut self.times.beats, HEARTBEAT_MS, now) {
             self.beat(false);
             self.desk.ask(REGISTRY, self.desk.roster(), Asked::Roster(None));
-        }
-        if due(&mut self.times.changes, CHANGES_MS, now) {
-            for room in self.presence.borrow_mut().changed.drain() {
-                self.desk.ask(room.as_str(), self.desk.changes(&room), Asked::Changes(room.clone()));
-            }
         }
         if due(&mut self.times.unsure, RECONCILE_AGAIN_MS, now) {
             for worker in std::mem::take(&mut self.unsure) {
@@ -341,7 +339,6 @@ impl Broker {
                 self.reconcile(worker, Some(rooms));
             }
         }
-        self.check_channels(now);
     }
 
     /// Holds each channel against Redis once in a while.
@@ -358,7 +355,7 @@ impl Broker {
         }
         if due(&mut self.times.retries, ASK_AGAIN_MS, now) {
             let nodes = &self.nodes;
-            self.channels.retry(|channel| nodes.is_up(keys::tag(channel)));
+            self.channels.retry(CHANNEL_CHECKS_PER_S_MAX, |channel| nodes.is_up(keys::tag(channel)));
         }
     }
 

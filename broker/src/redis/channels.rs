@@ -10,7 +10,7 @@ mod catching_up;
 #[cfg(test)]
 mod simulation;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use chatup_core::exchange::{Answer, Event, Ticket};
 use chatup_core::message::Publication;
@@ -67,6 +67,8 @@ struct Channel {
 pub(crate) struct Channels {
     all: HashMap<ChannelName, Channel>,
     lives: u64,
+    /// Those to be asked again after a pause; some may have been since.
+    stale: VecDeque<ChannelName>,
     asks: Vec<Ask>,
     events: Vec<(ClientId, Event)>,
 }
@@ -139,8 +141,10 @@ impl Channels {
         if channel.is_ahead(synced) {
             // What he would be told is not where the others are.
             let again = channel.clients.contains(&asker.0);
-            let ask = channel.ask(name, channel.head.filter(|_| again));
-            self.asks.push(Ask { asker: Some(asker), ..ask });
+            // Unless the store has lost its tail, which the first of these finds out.
+            let ours = channel.ask(name, channel.head);
+            let his = channel.ask(name, channel.head.filter(|_| again));
+            self.asks.extend([ours, Ask { asker: Some(asker), ..his }]);
             self.answered(name);
             return;
         }
@@ -181,7 +185,9 @@ impl Channels {
     /// A question of ours has no answer: it is asked again later.
     pub(crate) fn unanswered(&mut self, name: &ChannelName, question: Question) {
         if let Some(channel) = self.all.get_mut(name).filter(|channel| channel.life == question) {
-            channel.stale = true;
+            if !std::mem::replace(&mut channel.stale, true) {
+                self.stale.push_back(name.clone());
+            }
             self.answered(name);
         }
     }
@@ -190,17 +196,23 @@ impl Channels {
     pub(crate) fn unsubscribed(&mut self, name: &ChannelName) {
         if let Some(channel) = self.all.get_mut(name) {
             // Else it is known already.
-            channel.stale |= std::mem::take(&mut channel.subscribed);
+            if std::mem::take(&mut channel.subscribed) && !std::mem::replace(&mut channel.stale, true) {
+                self.stale.push_back(name.clone());
+            }
         }
     }
 
-    /// Asks again what had no answer, where somebody can be asked.
-    pub(crate) fn retry(&mut self, of: impl Fn(&ChannelName) -> bool) {
-        for (name, channel) in self.all.iter_mut().filter(|(_, channel)| channel.stale) {
-            if channel.questions == 0 && channel.head.is_some() && of(name) {
+    /// Asks again what had no answer, where somebody can be asked: so many at most, in turn.
+    pub(crate) fn retry(&mut self, at_most: usize, of: impl Fn(&ChannelName) -> bool) {
+        for _ in 0..self.stale.len().min(at_most) {
+            let Some(name) = self.stale.pop_front() else { return };
+            let Some(channel) = self.all.get_mut(&name).filter(|channel| channel.stale) else { continue };
+            if channel.questions == 0 && channel.head.is_some() && of(&name) {
                 channel.stale = false;
-                let ask = channel.ask(name, channel.head);
+                let ask = channel.ask(&name, channel.head);
                 self.asks.push(ask);
+            } else {
+                self.stale.push_back(name);
             }
         }
     }

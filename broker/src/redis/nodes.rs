@@ -91,9 +91,9 @@ impl<A: Purpose> Nodes<A> {
         known && self.nodes.values().all(Node::is_up)
     }
 
-    /// Questions without an answer, sent or to be sent.
-    pub(crate) fn questions(&self) -> usize {
-        self.nodes.values().map(Node::questions).sum()
+    /// Questions without an answer, sent or to be sent, to whoever has the keys with this hash tag.
+    pub(crate) fn questions(&self, tag: &str) -> usize {
+        self.owner(tag).and_then(|owner| self.nodes.get(&owner)).map_or(0, Node::questions)
     }
 
     /// Whether something has been asked and not answered.

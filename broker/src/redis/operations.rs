@@ -20,13 +20,23 @@ use super::people;
 use super::presence::Member;
 use super::registry::stored;
 use super::scripts::Script;
-use crate::limits::CLAIM_MS_MAX;
+use crate::limits::{CLAIM_MS_MAX, REDIS_QUESTIONS_MAX};
 
 impl Broker {
     /// Carries an operation out, as far as that goes without Redis's answer.
     pub(super) fn carry_out(&mut self, asker: Asker, operation: Operation) {
-        if !self.is_up(tag_of(&operation)) && !self.can_wait(&operation) {
-            self.answer(asker, Answer::Refused(Refusal::Unavailable.into()));
+        let tag = tag_of(&operation);
+        let refusal = match (self.is_up(tag), self.nodes.questions(tag) < REDIS_QUESTIONS_MAX) {
+            (true, true) => None,
+            (false, _) => Some(Refusal::Unavailable),
+            (true, false) => Some(Refusal::Overloaded),
+        };
+        if let Some(refusal) = refusal.filter(|_| !must_be_told(&operation)) {
+            if let (Operation::Retire(worker), Refusal::Unavailable) = (&operation, refusal) {
+                // Its people go when its lease runs out.
+                self.presence.borrow_mut().retire(*worker);
+            }
+            self.answer(asker, Answer::Refused(refusal.into()));
             return;
         }
         match operation {
@@ -114,23 +124,6 @@ impl Broker {
                 self.desk.ask(&key, cmd, Asked::Client(asker, Reading::Some));
             }
         }
-    }
-
-    /// Whether an operation can be carried out, or answered, while Redis cannot be reached: people go,
-    /// counts change and workers are known all the same.
-    fn can_wait(&mut self, operation: &Operation) -> bool {
-        if let Operation::Retire(worker) = operation {
-            // Its people go when its lease runs out.
-            self.presence.borrow_mut().retire(*worker);
-        }
-        matches!(
-            operation,
-            Operation::Close(_)
-                | Operation::Leave { .. }
-                | Operation::Viewers { .. }
-                | Operation::Heartbeat(_)
-                | Operation::Workers
-        )
     }
 
     pub(super) fn answer(&mut self, asker: Asker, answer: Answer) {
@@ -248,9 +241,9 @@ impl Broker {
         let (desk, finished) = (Rc::clone(&self.desk), Rc::clone(&self.finished));
         let presence = Rc::clone(&self.presence);
         tokio::task::spawn_local(async move {
-            // Nobody is left to try it again.
-            people::bury_former(&desk, &presence, worker, own.former).await;
             if desk.answer(REGISTRY, desk.condemn(own.lease, None)).await.is_ok() {
+                // Nobody is left to try these again.
+                people::bury_former(&desk, &presence, worker, own.former).await;
                 // Cut short, others go on with it.
                 let _ = people::bury(Rc::clone(&desk), presence, own.lease).await;
             }
@@ -258,6 +251,19 @@ impl Broker {
             desk.filled.notify_one();
         });
     }
+}
+
+/// Whether an operation is carried out, or answered, whether or not Redis can be asked: people go, counts
+/// change and workers are known all the same.
+fn must_be_told(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Close(_)
+            | Operation::Leave { .. }
+            | Operation::Viewers { .. }
+            | Operation::Heartbeat(_)
+            | Operation::Workers
+    )
 }
 
 /// The hash tag of what an operation is about.

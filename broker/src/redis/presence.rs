@@ -113,7 +113,10 @@ impl Presence {
     pub(crate) fn renew(&mut self, worker: WorkerId) {
         if let Some(own) = self.workers.get_mut(&worker) {
             let former = std::mem::replace(&mut own.lease, rand::random());
-            own.former.push((former, own.rooms.keys().cloned().collect()));
+            // Those in doubt too: there may be somebody whom only Redis knows.
+            let doubtful = self.doubtful.get(&worker).into_iter().flatten();
+            let rooms: HashSet<RoomName> = own.rooms.keys().chain(doubtful).cloned().collect();
+            own.former.push((former, rooms.into_iter().collect()));
             own.registered = false;
         }
     }
@@ -176,6 +179,10 @@ impl Presence {
 
     /// Forgets a room in which the worker has nobody. Returns whether it was so.
     pub(crate) fn forget_if_empty(&mut self, worker: WorkerId, room: &RoomName) -> bool {
+        // Else nobody would find whoever may still be there.
+        if self.doubtful.get(&worker).is_some_and(|rooms| rooms.contains(room)) {
+            return false;
+        }
         let Some(own) = self.workers.get_mut(&worker) else { return false };
         let empty = own.rooms.get(room).is_some_and(OwnRoom::is_empty);
         if empty {

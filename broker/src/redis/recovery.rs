@@ -22,8 +22,6 @@ impl Broker {
         match event {
             Happened::Up(node, found) => self.up(node, &found),
             Happened::Arrived(node, arrived) => {
-                // There is room for more.
-                self.ring();
                 for push in arrived.pushes {
                     self.pushed(push);
                 }

@@ -115,6 +115,7 @@ impl Registry {
     /// beat.
     pub(crate) fn see(&mut self, roster: &Roster, now: Instant) -> Vec<(Lease, u64)> {
         self.seen = Some(now);
+        self.up_since.get_or_insert(now);
         let expiry = Duration::from_millis(WORKER_EXPIRY_MS);
         let mut dead = Vec::new();
         let mut watched = HashMap::new();

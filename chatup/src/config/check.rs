@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::error::{Broken, ConfigError};
 use super::place::Place;
-use super::tables::{Auth, Config, Dispatcher, History, Redis, Secret, Worker};
+use super::tables::{Auth, Config, Dispatcher, History, PushStream, Redis, Secret, Worker};
 use super::{Role, url};
 
 /// Most shards of one worker; no machine has as many cores.
@@ -25,6 +25,8 @@ pub const HISTORY_EXPIRE_S_MAX: u64 = 10 * 365 * 24 * 60 * 60;
 /// Furthest that clocks may be apart, in seconds: as much longer lives every token.
 pub const LEEWAY_S_MAX: u64 = 300;
 
+/// Longest template of a PushStream message, in bytes.
+pub const TEMPLATE_BYTES_MAX: usize = 1_024;
 /// Longest prefix of Redis keys, in bytes.
 pub const REDIS_PREFIX_BYTES_MAX: usize = 64;
 
@@ -45,6 +47,7 @@ impl Config {
             .chain(self.auth.rules(role))
             .chain(self.redis.rules(role))
             .chain(self.history.rules())
+            .chain(self.pushstream.rules())
             .chain([(
                 "log.filter",
                 quoted(&self.log.filter),
@@ -109,6 +112,19 @@ impl Worker {
             ),
             origins_rule("worker.origins", &self.origins),
         ]
+    }
+}
+
+impl PushStream {
+    fn rules(&self) -> Vec<Rule> {
+        let template = &self.message_template;
+        let fits = template.contains("~text~") && template.len() <= TEMPLATE_BYTES_MAX;
+        vec![(
+            "pushstream.message_template",
+            quoted(template),
+            fits,
+            "up to 1024 bytes, with ~text~ among them",
+        )]
     }
 }
 

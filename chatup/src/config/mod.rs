@@ -25,7 +25,7 @@ pub use environment::variable;
 pub use error::{ConfigError, Problem};
 pub use layer::Places;
 pub use place::Place;
-pub use tables::{Config, Io, Redis, Secret, SlowSubscriber, StatsFrom, TokenAlgorithm};
+pub use tables::{Config, Io, PushStream, Redis, Secret, SlowSubscriber, StatsFrom, TokenAlgorithm};
 
 pub(crate) use material::read_capped;
 

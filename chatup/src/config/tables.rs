@@ -23,6 +23,8 @@ pub struct Config {
     pub redis: Redis,
     /// The last messages of a room, as served by /messages and in the answer to /join.
     pub history: History,
+    /// What clients of the Nginx PushStream module find here.
+    pub pushstream: PushStream,
     /// What anyone may take of memory and time. Bytes, milliseconds and counts, as the names say.
     pub limits: Limits,
     /// What is written to standard error.
@@ -119,6 +121,25 @@ pub enum StatsFrom {
     Anyone,
     /// No one.
     Nobody,
+}
+
+/// The `[pushstream]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PushStream {
+    /// Whether the worker serves the WebSockets of PushStream clients, under /ws/: channels in the path,
+    /// positions by time and tag.
+    pub enabled: bool,
+    /// How a message is written: ~id~, ~time~, ~tag~, ~channel~, ~text~, ~size~, ~event-id~ and
+    /// ~event-type~ stand for what the message says; its text is a JSON list of messages. ChatUp's own
+    /// pages need the one that is the default.
+    pub message_template: String,
+}
+
+impl Default for PushStream {
+    fn default() -> Self {
+        PushStream { enabled: false, message_template: "~time~.~channel~.~text~".to_owned() }
+    }
 }
 
 /// The `[dispatcher]` table.

@@ -14,6 +14,7 @@ use crate::session::Outcome;
 use crate::websocket::{self, CLOSE_NORMAL, Incoming, Step};
 
 use super::connection::{PendingJoin, Phase};
+use super::forms::Form;
 use super::slab::Key;
 use super::{Outside, Shard};
 
@@ -118,19 +119,23 @@ impl Shard {
             self.rules.limits.handshake_bytes_max as usize,
             &self.origins,
             self.deflating.is_some(),
+            &self.pushstream,
         );
         match head {
             Head::NeedMore => 0,
-            Head::Upgrade(Upgrade { used, answer, call, deflates }) => {
+            Head::Upgrade(Upgrade { used, answer, call, deflates, want }) => {
                 self.counters.handshakes += 1;
                 if let Some(connection) = self.connections.get_mut(key) {
                     connection.phase = Phase::Open;
-                    connection.deflates = deflates;
+                    connection.form = if deflates { Form::DEFLATED } else { Form::PLAIN };
                     connection.since = self.ticks;
                     connection.control().extend_from_slice(&answer);
                 }
                 self.make_ready(key);
                 self.schedule(key);
+                if let Some(want) = want {
+                    self.pushstream_requested(key, want, outside);
+                }
                 if let Some(call) = call {
                     self.text(key, call.as_bytes(), Said::InUrl, outside);
                 }
@@ -154,8 +159,13 @@ impl Shard {
     fn process_frame(&mut self, key: Key, bytes: &mut [u8], outside: &mut impl Outside) -> usize {
         let Some(connection) = self.connections.get_mut(key) else { return 0 };
         let open = connection.phase == Phase::Open;
+        let is_pushstream = connection.form.location().is_some();
         let mut reader = std::mem::take(&mut connection.reader);
-        let inflater = self.deflating.as_mut().filter(|_| connection.deflates).map(|both| &mut both.inflater);
+        let inflater = self
+            .deflating
+            .as_mut()
+            .filter(|_| connection.form == Form::DEFLATED)
+            .map(|both| &mut both.inflater);
         let step = reader.read(bytes, self.rules.limits.message_bytes_max as usize, inflater);
         connection.reader = reader;
         match step {
@@ -163,6 +173,8 @@ impl Shard {
             Ok(Step::Frame(used, incoming)) => {
                 match incoming {
                     Some(Incoming::Close(code)) => self.close_received(key, code, outside),
+                    // Publishing over a subscriber's WebSocket is not allowed.
+                    Some(Incoming::Text(_)) if is_pushstream => {}
                     Some(Incoming::Text(text)) if open => self.text(key, &text, Said::InFrame, outside),
                     Some(Incoming::Ping(payload)) if open => {
                         websocket::pong_frame(payload, connection.control());

@@ -14,8 +14,8 @@ use crate::protocol::{self, BroadcastFrame, Notice};
 use crate::refusal::{Refusal, Refused};
 use crate::room_log::{FrameRun, RoomLog};
 
-use super::deflated::DeflatedLog;
 use super::fanout::Pass;
+use super::forms::{self, Form, Forms};
 use super::slab::Key;
 use super::syncing::{StoreSyncs, SyncNumber, Syncing};
 use super::{Outside, Shard};
@@ -59,8 +59,8 @@ pub(super) struct Channel {
     pub(super) room: Option<RoomName>,
     /// Nothing until it is open.
     pub(super) log: Option<RoomLog>,
-    /// The same, compressed, while somebody subscribes who asked for that.
-    pub(super) deflated: DeflatedLog,
+    /// The same in other forms, while somebody subscribes who wants them.
+    pub(super) forms: Forms,
     /// Places of connections.
     pub(super) subscribers: Vec<u32>,
     /// Connections with a `subscribe` that waits for the channel to open.
@@ -104,7 +104,7 @@ impl Shard {
             name: name.clone(),
             room: name.room_of_messages(),
             log: None,
-            deflated: DeflatedLog::default(),
+            forms: Forms::default(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
             holds: 0,
@@ -213,7 +213,7 @@ impl Shard {
         let (epoch, head) = (log.head().epoch, log.head());
         let lost = channel.log.as_ref().is_some_and(|old| old.head().epoch != epoch);
         let first = log.back(u32::MAX);
-        channel.log = Some(log);
+        let old = channel.log.replace(log);
         channel.pass.restart(head.offset);
         for attached in &mut channel.attached {
             attached.cursor = None;
@@ -221,6 +221,9 @@ impl Shard {
         if lost {
             let (name, subscribers) = (channel.name.clone(), channel.subscribers.clone());
             for place in subscribers {
+                if self.keep_place(place, index, old.as_ref()) {
+                    continue;
+                }
                 self.reset_subscriber(place, index, &name, head, first, outside);
             }
         }
@@ -231,6 +234,18 @@ impl Shard {
         self.begin_pass(index);
         self.mark_dirty(index);
         self.linger_if_unused(index);
+    }
+
+    /// Whoever cannot be told of another past goes on behind the message that it was at, if that is there.
+    fn keep_place(&mut self, place: u32, index: u32, old: Option<&RoomLog>) -> bool {
+        let connection = self.connections.at_mut(place).filter(|one| one.form.location().is_some());
+        let (Some(connection), Some(old)) = (connection, old) else { return false };
+        let log = self.channels.at(index).and_then(|channel| channel.log.as_ref());
+        let own = connection.subscriptions.iter_mut().find(|one| one.channel == index);
+        if let (Some(own), Some(log)) = (own, log) {
+            own.cursor = forms::same_place(old, log, own.cursor);
+        }
+        true
     }
 
     #[allow(clippy::too_many_arguments, reason = "all of one reset, in one place")]
@@ -259,19 +274,17 @@ impl Shard {
         let slot = u32::try_from(entry.subscribers.len()).ok()?;
         entry.subscribers.push(key.index);
         entry.pass.joined();
-        if self.connections.get(key).is_some_and(|connection| connection.deflates) {
-            entry.deflated.joined();
+        if let Some(connection) = self.connections.get(key) {
+            entry.forms.joined(connection.form);
         }
         self.count_changed(channel);
         self.counters.subscriptions += 1;
         Some(slot)
     }
 
-    pub(super) fn remove_subscriber(&mut self, channel: u32, slot: u32, deflates: bool) {
+    pub(super) fn remove_subscriber(&mut self, channel: u32, slot: u32, form: Form) {
         let Some(entry) = self.channels.at_mut(channel) else { return };
-        if deflates {
-            entry.deflated.left();
-        }
+        entry.forms.left(form);
         entry.subscribers.swap_remove(slot as usize);
         let under_way = entry.pass.is_under_way();
         // Whoever was last in the list has taken the place.

@@ -5,9 +5,11 @@ use smallvec::SmallVec;
 
 use crate::names::RoomName;
 use crate::position::{Offset, Position};
+use crate::pushstream::Want;
 use crate::session::Session;
 use crate::websocket::FrameReader;
 
+use super::forms::Form;
 use super::syncing::SyncNumber;
 use super::timers::Ticks;
 
@@ -59,10 +61,23 @@ pub(super) struct Rest {
 /// A `subscribe` that waits for channels to open.
 #[derive(Debug)]
 pub(super) struct PendingSubscribe {
-    pub(super) call: u64,
+    /// The call to be answered; none of a PushStream client's request.
+    pub(super) call: Option<u64>,
+    /// That request; `items` are its channels, in its order.
+    pub(super) want: Option<Box<Want>>,
     pub(super) items: Vec<PendingChannel>,
     /// How many of them are not open yet.
     pub(super) missing: u32,
+}
+
+impl PendingSubscribe {
+    pub(super) fn of_call(call: u64) -> PendingSubscribe {
+        PendingSubscribe { call: Some(call), want: None, items: Vec::new(), missing: 0 }
+    }
+
+    pub(super) fn of_request(want: Want) -> PendingSubscribe {
+        PendingSubscribe { call: None, want: Some(Box::new(want)), items: Vec::new(), missing: 0 }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -104,8 +119,8 @@ pub(super) struct Connection {
     pub(super) blocked: bool,
     /// A ping waits for any sign of life.
     pub(super) pinged: bool,
-    /// Messages may be compressed, both ways.
-    pub(super) deflates: bool,
+    /// How messages go out to it; what it says may be compressed where they are.
+    pub(super) form: Form,
     /// The batch of sends that its last one belongs to: at most one of a batch is its.
     pub(super) batch: u32,
     pub(super) rest: Option<Box<Rest>>,
@@ -131,7 +146,7 @@ impl Connection {
             queued: false,
             blocked: false,
             pinged: false,
-            deflates: false,
+            form: Form::PLAIN,
             batch,
             rest: None,
             control: None,

@@ -120,9 +120,9 @@ impl Shard {
     pub(super) fn forget(&mut self, key: Key, outside: &mut impl Outside) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.input = None;
-        let deflates = connection.deflates;
+        let form = connection.form;
         for subscription in std::mem::take(&mut connection.subscriptions) {
-            self.remove_subscriber(subscription.channel, subscription.slot, deflates);
+            self.remove_subscriber(subscription.channel, subscription.slot, form);
         }
         let room = self.connections.get(key).and_then(|c| c.talk.as_deref()).and_then(|t| t.session.room());
         if let Some(room) = room.cloned() {

@@ -60,7 +60,7 @@ impl Shard {
                 self.walk.so_far.channels += channel.name.as_str().len();
                 self.walk.so_far.subscribers += channel.subscribers.capacity() * size_of::<u32>();
                 let logs = channel.log.iter().map(RoomLog::memory).sum::<usize>();
-                self.walk.so_far.logs += logs + channel.deflated.memory();
+                self.walk.so_far.logs += logs + channel.forms.memory();
             }
         }
         self.walk.at = end;

@@ -11,9 +11,11 @@ mod channels;
 mod connection;
 mod deflated;
 mod fanout;
+mod forms;
 mod lifecycle;
 mod memory;
 mod opening;
+mod pushstream;
 mod sending;
 mod slab;
 mod subscribing;
@@ -44,6 +46,7 @@ use channels::Channel;
 use connection::Connection;
 use deflated::Deflating;
 use fanout::Source;
+use forms::Form;
 use sending::{Flight, Memo};
 use slab::Slab;
 use timers::{Ticks, Wheel};
@@ -109,6 +112,8 @@ pub struct ShardConfig {
     pub flush_interval_ms: u64,
     /// Whether messages are compressed for clients that ask for it.
     pub deflate: bool,
+    /// Which paths are served to PushStream clients, if any.
+    pub pushstream: crate::pushstream::Settings,
     /// Whether other processes publish through the same broker: then it may know more than this one.
     pub shared_store: bool,
 }
@@ -171,7 +176,9 @@ pub struct Shard {
     batch: u32,
     again: Vec<u32>,
     /// One for each form of a message on the wire.
-    memos: [Option<Memo>; 2],
+    memos: Vec<Option<Memo>>,
+    /// Which paths are served to PushStream clients.
+    pushstream: crate::pushstream::Settings,
     /// Where compression is on.
     deflating: Option<Box<Deflating>>,
     /// Channels that wait for the end of their flush window, and when that is.
@@ -240,7 +247,8 @@ impl Shard {
             flights: Vec::new(),
             batch: 1,
             again: Vec::new(),
-            memos: [None, None],
+            memos: (0..Form::OTHERS + config.pushstream.locations.len()).map(|_| None).collect(),
+            pushstream: config.pushstream,
             deflating: config.deflate.then(Box::default),
             flushing: VecDeque::new(),
             flush_interval_ms: config.flush_interval_ms,

@@ -13,6 +13,7 @@ use crate::refusal::Refusal;
 use crate::room_log::{RoomLog, Run, WireSlice};
 
 use super::connection::{Phase, Rest};
+use super::forms::Tools;
 use super::slab::Key;
 use super::{Outside, Shard, SlowSubscriberPolicy};
 
@@ -159,11 +160,9 @@ impl Shard {
             let (number, before) = (subscription.channel, subscription.cursor);
             let Some(channel) = self.channels.at_mut(number) else { continue };
             let Some(log) = &channel.log else { continue };
-            let wire = channel.deflated.or(
-                log,
-                before,
-                self.deflating.as_deref_mut().filter(|_| connection.deflates),
-            );
+            let deflating = self.deflating.as_deref_mut();
+            let tools = Tools { deflating, locations: &self.pushstream.locations };
+            let wire = channel.forms.or(log, &channel.name, before, connection.form, tools);
             match wire.after(before) {
                 Run::UpToDate => {}
                 Run::Frames(slice, after) => {
@@ -186,6 +185,10 @@ impl Shard {
                 Run::Gap { from, to } => {
                     self.counters.gaps += 1;
                     subscription.cursor = to;
+                    if connection.form.location().is_some() {
+                        // There is no word for it: it goes on with what is kept.
+                        return Next::Told;
+                    }
                     protocol::notice(&Notice::Gap { channel: &channel.name, from, to }, connection.control());
                     return Next::Told;
                 }
@@ -226,13 +229,11 @@ impl Shard {
         }
         let subscription = connection.subscriptions.iter_mut().find(|one| one.channel == index)?;
         let before = subscription.cursor;
-        let memo = &mut self.memos[usize::from(connection.deflates)];
+        let memo = self.memos.get_mut(connection.form.index())?;
         if !matches!(memo, Some(memo) if memo.channel == index && memo.before == before) {
-            let wire = channel.deflated.or(
-                log,
-                before,
-                self.deflating.as_deref_mut().filter(|_| connection.deflates),
-            );
+            let deflating = self.deflating.as_deref_mut();
+            let tools = Tools { deflating, locations: &self.pushstream.locations };
+            let wire = channel.forms.or(log, &channel.name, before, connection.form, tools);
             match wire.after(before) {
                 Run::UpToDate => return None,
                 Run::Frames(slice, after) => {
@@ -313,7 +314,7 @@ impl Shard {
     /// sends, before anything else is told.
     pub fn settle(&mut self) {
         self.flights.clear();
-        self.memos = [None, None];
+        self.memos.fill_with(|| None);
         // Comes round after four billion batches; a connection that has not sent since waits for
         // one more.
         self.batch = self.batch.wrapping_add(1);

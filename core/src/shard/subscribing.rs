@@ -28,7 +28,17 @@ impl Shard {
         if let Some(refusal) = refusal {
             return self.answer(key, Some(call), &Err(refusal.into()), outside);
         }
-        let mut pending = PendingSubscribe { call, items: Vec::with_capacity(asked.len()), missing: 0 };
+        self.open_for(key, PendingSubscribe::of_call(call), asked, outside);
+    }
+
+    /// Opens what is asked for, and subscribes to it once it is open.
+    pub(super) fn open_for(
+        &mut self,
+        key: Key,
+        mut pending: PendingSubscribe,
+        asked: Vec<Subscribe>,
+        outside: &mut impl Outside,
+    ) {
         for Subscribe { channel, position, history } in asked {
             let index = self.open_channel(&channel, outside);
             pending.items.push(PendingChannel { channel: index, position, history, answer: None });
@@ -46,7 +56,7 @@ impl Shard {
         }
     }
 
-    fn make_room_for(&mut self, asked: &[Subscribe], outside: &mut impl Outside) -> bool {
+    pub(super) fn make_room_for(&mut self, asked: &[Subscribe], outside: &mut impl Outside) -> bool {
         let new =
             |shard: &Self| asked.iter().filter(|one| !shard.channel_index.contains_key(&one.channel)).count();
         let before = new(self);
@@ -87,7 +97,10 @@ impl Shard {
             }
             self.let_go_of_channel(item.channel);
         }
-        self.answer(key, Some(pending.call), &Err(refused), outside);
+        match pending.call {
+            Some(call) => self.answer(key, Some(call), &Err(refused), outside),
+            None => self.refuse_pushstream(key, refused.refusal, outside),
+        }
     }
 
     fn complete_subscribe(&mut self, key: Key, mut pending: PendingSubscribe, outside: &mut impl Outside) {
@@ -96,6 +109,9 @@ impl Shard {
                 connection.talk().pending.push(pending);
             }
             return;
+        }
+        if let Some(want) = pending.want {
+            return self.begin_pushstream(key, &want, &pending.items, outside);
         }
         let mut answer = Vec::with_capacity(pending.items.len());
         for PendingChannel { channel, position, history, .. } in pending.items {
@@ -115,7 +131,7 @@ impl Shard {
             }
             self.let_go_of_channel(channel);
         }
-        self.answer(key, Some(pending.call), &Ok(Done::Subscribed { channels: &answer }), outside);
+        self.answer(key, pending.call, &Ok(Done::Subscribed { channels: &answer }), outside);
     }
 
     pub(super) fn unsubscribe(
@@ -139,8 +155,8 @@ impl Shard {
                 continue;
             };
             let slot = connection.subscriptions.swap_remove(index).slot;
-            let deflates = connection.deflates;
-            self.remove_subscriber(channel, slot, deflates);
+            let form = connection.form;
+            self.remove_subscriber(channel, slot, form);
         }
         self.note_idle(key);
         self.answer(key, Some(call), &Ok(Done::Empty {}), outside);

@@ -3,9 +3,13 @@
 //! other processes publish too, the owner catches up with the broker first.
 
 use crate::names::ChannelName;
+use crate::position::Position;
+use crate::pushstream::{Since, Stamp};
+use crate::room_log::RoomLog;
 
 use super::channels::ShardMessage;
 use super::connection::PendingSubscribe;
+use super::forms::head_stamp;
 use super::slab::Key;
 use super::{Outside, Shard};
 
@@ -51,6 +55,14 @@ impl StoreSyncs {
     }
 }
 
+/// Whether somebody has seen what is newer than anything here.
+fn is_behind(log: &RoomLog, since: &Since) -> bool {
+    let Since::After(stamp) = since else { return false };
+    let head = head_stamp(log).unwrap_or(Stamp { second: 0, tag: 0 });
+    head.second < stamp.second
+        || (head.second == stamp.second && stamp.tag < u64::MAX && head.tag < stamp.tag)
+}
+
 impl Shard {
     /// Has the copies catch up of which a client has seen more than is here: else it would be told
     /// that it cannot recover, and be sent messages again. Returns whether it has to wait.
@@ -63,12 +75,20 @@ impl Shard {
         pending: &mut PendingSubscribe,
         outside: &mut impl Outside,
     ) -> bool {
-        for item in &mut pending.items {
+        for (place, item) in pending.items.iter_mut().enumerate() {
             let Some(channel) = self.channels.at_mut(item.channel) else { continue };
-            let Some((position, log)) = item.position.zip(channel.log.as_ref()) else { continue };
-            let number = *item.answer.get_or_insert(self.last_sync.next());
+            let Some(log) = channel.log.as_ref() else { continue };
+            let since = pending.want.as_ref().and_then(|want| want.channels.get(place)).map(|one| &one.since);
             // Another count may have begun where others can publish.
-            let unsure = log.is_behind(position) || (self.shared_store && position.epoch != log.head().epoch);
+            let of_position = |position: Position| {
+                log.is_behind(position) || (self.shared_store && position.epoch != log.head().epoch)
+            };
+            let unsure = match (item.position, since) {
+                (Some(position), _) => of_position(position),
+                (None, Some(since)) => is_behind(log, since),
+                (None, None) => continue,
+            };
+            let number = *item.answer.get_or_insert(self.last_sync.next());
             let elsewhere = self.shared_store || channel.name.owner(self.shards) != self.shard;
             if number > channel.sync.answered && unsure && elsewhere {
                 channel.waiters.push(key);

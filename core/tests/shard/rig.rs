@@ -9,6 +9,7 @@ use chatup_core::limits::{Limits, TIMER_TICK_MS};
 use chatup_core::message::{Publication, UnixMillis};
 use chatup_core::names::ChannelName;
 use chatup_core::position::{Epoch, MessageId, Offset, Position};
+use chatup_core::pushstream::Settings;
 use chatup_core::refusal::Refusal;
 use chatup_core::shard::{
     AfterSend, Begun, Key, Now, Outside, Shard, ShardConfig, ShardMessage, SlowSubscriberPolicy,
@@ -101,6 +102,7 @@ impl Rig {
             slow_subscribers: slow,
             flush_interval_ms,
             deflate: true,
+            pushstream: Settings::chatup("~time~.~channel~.~text~"),
             shared_store: false,
         };
         let (shard, world) = (Shard::new(config), World::default());

@@ -51,6 +51,7 @@ impl World {
                 slow_subscribers: settings.slow_subscribers,
                 flush_interval_ms: settings.flush_interval_ms,
                 deflate: settings.deflate,
+                pushstream: chatup_core::pushstream::Settings::default(),
                 shared_store: settings.shared_store,
             })
         };

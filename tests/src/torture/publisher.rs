@@ -90,6 +90,18 @@ impl<'a> Publisher<'a> {
         }
     }
 
+    /// Is there, in the room, and says nothing, until the end.
+    pub fn sit(mut self) {
+        while !self.board.is_stopped() {
+            let Some((mut connection, place)) = self.connected() else {
+                std::thread::sleep(RETRY);
+                continue;
+            };
+            while !self.board.is_stopped() && connection.hear().is_ok() {}
+            self.failed = Some(place.id);
+        }
+    }
+
     /// Says so many new messages until all are acknowledged; their keys.
     pub fn say(&mut self, count: usize) -> Vec<String> {
         let mut pending = Vec::new();

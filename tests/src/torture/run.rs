@@ -67,7 +67,7 @@ pub fn run(
     let victims = cast.rooms * cast.publishers..cast.rooms * (cast.publishers + 1);
     let names: Vec<String> = (0..victims.end).map(|number| format!("p{number}")).collect();
     let tokens: Vec<String> = names.iter().map(|name| signer.user(name)).collect();
-    let last_token = signer.user("last");
+    let (last_token, sitter_token) = (signer.user("last"), signer.user("sitter"));
     let mut records = Records { window: WINDOW, ..Records::default() };
     let mut violations = Vec::new();
     std::thread::scope(|scope| {
@@ -84,6 +84,15 @@ pub fn run(
             let publisher = Publisher::new(&board, (room, &rooms[room]), name, token, own);
             publishers.push(scope.spawn(move || publisher.run()));
         }
+        let sitters: Vec<_> = rooms
+            .iter()
+            .enumerate()
+            .map(|(number, room)| {
+                let own = StdRng::seed_from_u64(random.random());
+                let sitter = Publisher::new(&board, (number, room), "sitter", &sitter_token, own);
+                scope.spawn(move || sitter.sit())
+            })
+            .collect();
         let mut operators = Vec::new();
         for (room, name) in rooms.iter().zip(&names[victims]) {
             let random = StdRng::seed_from_u64(random.random());
@@ -130,9 +139,12 @@ pub fn run(
                 }
             }
         }
-        // All who speak have left; who listens to comings and goings only is no viewer.
-        violations.extend(wait_for_counts(&board, &rooms, (cast.subscribers, 0), &mut random));
+        // All who speak have left but one; who listens to comings and goings only is no viewer.
+        violations.extend(wait_for_counts(&board, &rooms, (cast.subscribers, 1), &mut random));
         drop(stop);
+        for sitter in sitters {
+            sitter.join().expect("a sitter");
+        }
         for listener in listeners {
             records.subscribers.extend(listener.join().expect("a listener"));
         }

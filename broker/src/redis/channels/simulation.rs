@@ -285,7 +285,7 @@ impl World {
                 self.from_server.push_back(Wire::Dropped);
             }
             59..63 if self.up => {
-                self.channels.retry(|_| true);
+                self.channels.retry(1, |_| true);
                 self.pump();
             }
             63..75 => {
@@ -340,7 +340,7 @@ impl World {
                 self.read_one();
                 self.arrive(usize::MAX);
             }
-            self.channels.retry(|_| true);
+            self.channels.retry(9, |_| true);
             self.pump();
             if self.to_server.is_empty() {
                 break;

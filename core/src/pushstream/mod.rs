@@ -1,0 +1,19 @@
+//! What the Nginx PushStream module's clients speak: channels in the path, positions by time and tag,
+//! messages by templates. Rooms, history and permissions are those of every other transport; only names,
+//! places in time and bytes are made here.
+//!
+//! Layout:
+//! - [`stamp`]: a message's place in time, and the dates that clients write
+//! - [`request`]: which channels, from where on
+//! - [`template`]: a message as text
+//! - [`settings`]: which paths are served, and how
+
+pub mod request;
+pub mod settings;
+pub mod stamp;
+pub mod template;
+
+pub use request::{BadRequest, Since, Want, WantChannel};
+pub use settings::{Location, Settings};
+pub use stamp::Stamp;
+pub use template::{Template, View};

@@ -1,0 +1,170 @@
+//! A message's place in time: a second, and a tag that tells it from the others of that second.
+//!
+//! The module counts tags from 1 in each second, over all channels of one server. Here many servers must
+//! give the same message the same tag, so it is made of what the message itself says: the millisecond, and
+//! behind that the low digits of its offset. Clients hand it back unread.
+
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use crate::message::UnixMillis;
+use crate::position::Offset;
+
+/// How many offsets of one millisecond a tag tells apart.
+const OFFSETS: u64 = 1 << 20;
+
+const IMF_FIXDATE: &[BorrowedFormatItem<'_>] =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+
+/// A place in time; ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp {
+    /// Since the Unix epoch.
+    pub second: u64,
+    /// From 1; 0 stands before all of its second.
+    pub tag: u64,
+}
+
+impl Stamp {
+    /// Of a message.
+    #[must_use]
+    pub fn of(time: UnixMillis, offset: Offset) -> Stamp {
+        let millis = time.0 % 1_000;
+        Stamp { second: time.whole_seconds(), tag: millis * OFFSETS + offset.0 % OFFSETS + 1 }
+    }
+
+    /// The second as an HTTP date; the first of all for one that no calendar has.
+    #[must_use]
+    pub fn date(self) -> String {
+        let second = i64::try_from(self.second).unwrap_or(0);
+        let date = OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        date.format(IMF_FIXDATE).unwrap_or_default()
+    }
+}
+
+/// Reads a date: the three forms of HTTP, and what JavaScript's `Date.toString()` gives, in any zone, its
+/// plus sign perhaps read as a space. Seconds since the Unix epoch; nothing for anything else, and for
+/// times before that.
+#[must_use]
+pub fn read_date(text: &str) -> Option<u64> {
+    let words: Vec<&str> = text.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+    let seconds = match *words.as_slice() {
+        // Sun, 06 Nov 1994 08:49:37 GMT
+        [_, day, month, year, clock, "GMT"] => at(year, month, day, clock, 0),
+        // Sunday, 06-Nov-94 08:49:37 GMT
+        [_, date, clock, "GMT"] => {
+            let mut parts = date.split('-');
+            let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+            let short: u32 = year.parse().ok().filter(|_| year.len() == 2 && parts.next().is_none())?;
+            at(&(if short < 70 { 2_000 + short } else { 1_900 + short }).to_string(), month, day, clock, 0)
+        }
+        // Sun Nov  6 08:49:37 1994
+        [_, month, day, clock, year] => at(year, month, day, clock, 0),
+        // Sun Nov 22 2026 12:42:46 GMT+0000 (Coordinated Universal Time)
+        [_, month, day, year, clock, zone, ..] if zone.starts_with("GMT") => {
+            let zone = if zone.len() > 3 { &zone[3..] } else { words.get(6)? };
+            at(year, month, day, clock, offset_minutes(zone)?)
+        }
+        _ => None,
+    };
+    seconds.and_then(|seconds| u64::try_from(seconds).ok())
+}
+
+/// Minutes east of Greenwich.
+fn offset_minutes(zone: &str) -> Option<i64> {
+    let (sign, digits) = match zone.split_at_checked(1)? {
+        ("+", digits) => (1, digits),
+        ("-", digits) => (-1, digits),
+        _ => (1, zone),
+    };
+    let number: i64 = digits.parse().ok().filter(|_| digits.len() == 4)?;
+    (number % 100 < 60).then_some(sign * (number / 100 * 60 + number % 100))
+}
+
+fn at(year: &str, month: &str, day: &str, clock: &str, east: i64) -> Option<i64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = u8::try_from(MONTHS.iter().position(|name| name.eq_ignore_ascii_case(month))? + 1).ok()?;
+    let month = time::Month::try_from(month).ok()?;
+    let year: i32 = year.parse().ok().filter(|_| year.len() == 4)?;
+    let date = time::Date::from_calendar_date(year, month, day.parse().ok()?).ok()?;
+    let mut clock = clock.split(':').map(|part| part.parse::<u8>().ok().filter(|_| part.len() == 2));
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    let time = time::Time::from_hms(hour, minute, second).ok().filter(|_| clock.next().is_none())?;
+    Some(date.with_time(time).assume_utc().unix_timestamp() - east * 60)
+}
+
+/// Reads a tag, as an argument or an entity tag: `1` and `W/1` are tags.
+#[must_use]
+pub fn read_tag(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("W/").unwrap_or(text);
+    digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn dates() {
+        let table = [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(784_111_777)),
+            ("Sun Nov  6 08:49:37 1994", Some(784_111_777)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+            ("Sun Nov 22 2026 12:42:46 GMT+0000 (Coordinated Universal Time)", Some(1_795_351_366)),
+            ("Sun Nov 22 2026 12:42:46 GMT 0000 (Coordinated Universal Time)", Some(1_795_351_366)),
+            ("Sun Nov 22 2026 18:12:46 GMT+0530 (India Standard Time)", Some(1_795_351_366)),
+            ("Sun Nov 22 2026 18:12:46 GMT 0530 (India Standard Time)", Some(1_795_351_366)),
+            ("Sun Nov 22 2026 07:42:46 GMT-0500", Some(1_795_351_366)),
+            ("Wed, 31 Dec 1969 23:59:59 GMT", None),
+            ("Sun, 31 Feb 2026 00:00:00 GMT", None),
+            ("Sun, 06 Nov 1994 24:00:00 GMT", None),
+            ("Sun, 06 Nov 1994 8:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:49:37 CET", None),
+            ("Sun Nov 22 2026 12:42:46 GMT", None),
+            ("Sun Nov 22 2026 12:42:46 GMT+0", None),
+            ("1994", None),
+            ("", None),
+        ];
+        for (text, seconds) in table {
+            assert_eq!(read_date(text), seconds, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn tags() {
+        let table = [("1", Some(1)), ("W/17", Some(17)), ("0", Some(0)), ("-1", None), ("x", None)];
+        let nones =
+            [("W/", None), ("", None), ("+1", None), ("W/\"1\"", None), ("99999999999999999999", None)];
+        for (text, tag) in table.into_iter().chain(nones) {
+            assert_eq!(read_tag(text), tag, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn stamps_go_up() {
+        let at = |ms, offset| Stamp::of(UnixMillis(ms), Offset(offset));
+        assert!(at(1_000, 1) < at(1_000, 2));
+        assert!(at(1_000, OFFSETS - 1) < at(1_001, OFFSETS));
+        assert!(at(1_999, 7) < at(2_000, 8));
+        assert_eq!(at(0, 0), Stamp { second: 0, tag: 1 });
+        assert_eq!(at(5_000, 1).date(), "Thu, 01 Jan 1970 00:00:05 GMT");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(second in 0_u64..4_000_000_000) {
+            let stamp = Stamp { second, tag: 1 };
+            prop_assert_eq!(read_date(&stamp.date()), Some(second));
+        }
+
+        #[test]
+        fn rubbish_is_no_date(text in ".{0,80}") {
+            let _ = (read_date(&text), read_tag(&text));
+        }
+    }
+}

@@ -6,12 +6,16 @@
 //! changes, so a send may still read from it while messages are added behind; it lives as long as
 //! somebody holds a slice of it. Must not know who its subscribers are.
 
+mod frame_run;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::limits::{LOG_SEGMENT_BYTES_MAX, LOG_SEGMENT_BYTES_MIN};
 use crate::position::{Epoch, MessageId, Offset, Position};
+
+pub use frame_run::FrameRun;
 
 /// How much a log keeps.
 #[derive(Clone, Copy, Debug)]
@@ -122,39 +126,6 @@ pub enum Run {
         /// The last missing one.
         to: Offset,
     },
-}
-
-/// Consecutive messages on their way from the log that owns a channel to a copy of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FrameRun {
-    /// Which count.
-    pub epoch: Epoch,
-    /// Offset of the message before the first.
-    pub before: Offset,
-    /// Its id.
-    pub before_id: MessageId,
-    /// The frames, laid end to end.
-    pub bytes: Vec<u8>,
-    /// Where each ends.
-    pub ends: Vec<u32>,
-    /// The messages' ids.
-    pub ids: Vec<MessageId>,
-}
-
-impl FrameRun {
-    /// The offset of its last message.
-    #[must_use]
-    pub fn last(&self) -> Offset {
-        Offset(self.before.0 + self.ids.len() as u64)
-    }
-
-    /// The frame of the message at this place, from 0; nothing behind the last.
-    #[must_use]
-    pub fn frame(&self, index: usize) -> &[u8] {
-        let start = index.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
-        let range = start.zip(self.ends.get(index).copied());
-        range.and_then(|(start, end)| self.bytes.get(start as usize..end as usize)).unwrap_or_default()
-    }
 }
 
 /// The log.

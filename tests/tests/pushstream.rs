@@ -1,0 +1,132 @@
+//! The real program, spoken to as PushStream's own clients do: what the original's page subscribes to is
+//! what members say, on whichever worker.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use chatup_tests::{Client, Node, PATIENCE, Redis, Server, http, server};
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+
+/// As the original's library asks at first: for everything that is kept.
+const FROM_THE_BEGINNING: &str =
+    "_=1795351366000&tag=0&time=Thu%2C%2001%20Jan%201970%2000%3A00%3A00%20GMT&eventid=";
+
+struct Subscriber(WebSocket<TcpStream>);
+
+/// A batch: its time, its channel, its messages.
+type Batch = (String, String, Vec<Value>);
+
+impl Subscriber {
+    fn connect(worker: &str, channels: &str, query: &str) -> Subscriber {
+        let stream = TcpStream::connect(worker).expect("a worker");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let (socket, _) =
+            tungstenite::client(format!("ws://{worker}/ws/{channels}?{query}"), stream).expect("a WebSocket");
+        Subscriber(socket)
+    }
+
+    /// As the original's library takes a frame apart: at the first two dots.
+    fn batch(&mut self) -> Batch {
+        loop {
+            match self.0.read().expect("a frame") {
+                Message::Text(text) => {
+                    let mut parts = text.splitn(3, '.');
+                    let mut part = || parts.next().expect("three parts").to_owned();
+                    let (time, channel, list) = (part(), part(), part());
+                    return (time, channel, serde_json::from_str(&list).expect("a list"));
+                }
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The texts of messages of a room until this one, each once and in order; and the last batch's time.
+    fn texts_until(&mut self, last: &str) -> (Vec<String>, String) {
+        let mut texts = Vec::new();
+        loop {
+            let (time, _, messages) = self.batch();
+            texts.extend(messages.iter().filter_map(|one| one["msg"].as_str().map(str::to_owned)));
+            if texts.last().is_some_and(|text| text == last) {
+                return (texts, time);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_originals_url_gives_what_was_said_and_what_is_said() {
+    let server = Server::start(&["--set=pushstream.enabled=true"]);
+    let mut ada = Client::connect(&server.worker);
+    ada.enter(&server.token_for("Ada"), "lobby");
+    ada.ok(json!({ "call": "say", "msg": "before" }));
+    let mut page = Subscriber::connect(&server.worker, "m_lobby/e_lobby", FROM_THE_BEGINNING);
+    let (mut texts, mut events) = (Vec::new(), Vec::new());
+    while texts.len() + events.len() < 2 {
+        let (_, channel, messages) = page.batch();
+        for message in messages {
+            assert!(message["i"].is_string() && message["d"].is_number(), "{message}");
+            if channel == "m_lobby" { texts.push(message) } else { events.push(message) }
+        }
+    }
+    assert_eq!((&texts[0]["msg"], &texts[0]["user"]["name"]), (&json!("before"), &json!("Ada")));
+    assert_eq!((&events[0]["ev"], &events[0]["user"]["name"]), (&json!("join"), &json!("Ada")));
+    ada.ok(json!({ "call": "say", "msg": "now. Sun, 1 2.3" }));
+    let (time, channel, messages) = page.batch();
+    assert_eq!((channel.as_str(), &messages[0]["msg"]), ("m_lobby", &json!("now. Sun, 1 2.3")));
+    assert!(time.ends_with(" GMT"), "{time}");
+    // It counts as a viewer.
+    let start = Instant::now();
+    while http::get(&server.url, "/stats/lobby").json()["subCount"] != json!(1) {
+        assert!(start.elapsed() < PATIENCE, "it is never counted");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn without_being_switched_on_it_is_not_there() {
+    let server = Server::start(&[]);
+    let stream = TcpStream::connect(&server.worker).expect("a worker");
+    let url = format!("ws://{}/ws/m_lobby", server.worker);
+    match tungstenite::client(url, stream) {
+        Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
+            assert_eq!(answer.status(), 404);
+        }
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+}
+
+#[test]
+fn on_another_worker_it_goes_on_where_it_was() {
+    let redis = Redis::start();
+    let state = server::scratch("pushstream");
+    let on = &["--set=pushstream.enabled=true"];
+    let mut first = Node::worker(&redis.url(), &state, on);
+    let second = Node::worker(&redis.url(), &state, on);
+    let token = std::process::Command::new(server::program())
+        .args(["token", "--name", "Ada", "--state-dir", &state.display().to_string()])
+        .output()
+        .expect("it runs");
+    let mut ada = Client::connect(&second.address());
+    ada.enter(String::from_utf8(token.stdout).expect("text").trim(), "lobby");
+    let mut page = Subscriber::connect(&first.address(), "m_lobby", FROM_THE_BEGINNING);
+    for number in 0..5 {
+        ada.ok(json!({ "call": "say", "msg": format!("{number}") }));
+    }
+    let (texts, time) = page.texts_until("4");
+    assert_eq!(texts, ["0", "1", "2", "3", "4"]);
+    first.process.kill();
+    for number in 5..8 {
+        ada.ok(json!({ "call": "say", "msg": format!("{number}") }));
+    }
+    // As the library asks after a switch: to the second, with tag 0. That second may come again.
+    let time = time.replace(' ', "%20").replace(',', "%2C");
+    let mut page =
+        Subscriber::connect(&second.address(), "m_lobby", &format!("_=2&tag=0&time={time}&eventid="));
+    let (again, _) = page.texts_until("7");
+    let new = again.iter().position(|text| text == "5").expect("what was missed");
+    assert_eq!(again[new..], ["5", "6", "7"]);
+    let repeated = &again[..new];
+    assert!(texts.ends_with(repeated), "only the end of what was seen comes again: {repeated:?}");
+}

@@ -8,7 +8,7 @@ use chatup_broker::contract::BrokerGone;
 use chatup_broker::redis::settings::{Credentials, RedisSettings, UrlError};
 use chatup_broker::store::StoreSettings;
 use chatup_broker::{BrokerHandle, memory, redis};
-use chatup_core::http_head::{OriginError, Origins};
+use chatup_core::http_head::{OriginError, Origins, Services};
 use chatup_core::pushstream;
 use chatup_core::shard::SlowSubscriberPolicy;
 use chatup_core::token::Verifier;
@@ -170,7 +170,12 @@ fn start_worker(
         },
         shards: own.shards,
         cores: own.cores.clone(),
-        origins: origins(&own.origins, &known)?,
+        services: Services {
+            origins: origins(&own.origins, &known)?,
+            deflate: own.deflate,
+            pushstream: pushstream(&config.pushstream),
+            socket_io: config.socket_io.enabled,
+        },
         verifier: Arc::clone(verifier),
         limits: config.limits.clone(),
         anonymous_subscribe: own.anonymous_subscribe,
@@ -179,8 +184,6 @@ fn start_worker(
             config::SlowSubscriber::Close => SlowSubscriberPolicy::Close,
         },
         flush_interval_ms: own.flush_interval_ms.into(),
-        deflate: own.deflate,
-        pushstream: pushstream(&config.pushstream),
         stats_from: match own.stats_from {
             config::StatsFrom::Loopback => StatsFrom::Loopback,
             config::StatsFrom::Anyone => StatsFrom::Anyone,

@@ -13,6 +13,7 @@ use crate::protocol;
 use crate::pushstream::request::BadRequest;
 use crate::pushstream::{Settings, Want};
 use crate::refusal::{Refusal, Refused};
+use crate::socketio;
 
 /// What stands at the start of a connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,12 +35,37 @@ pub struct Upgrade {
     pub used: usize,
     /// The answer to it.
     pub answer: Vec<u8>,
-    /// A first call, in JSON, that came in the URL (`?call=`): it saves its round trip.
-    pub call: Option<String>,
-    /// Messages may be compressed.
-    pub deflates: bool,
-    /// What a PushStream client subscribes to by the request itself.
-    pub want: Option<Result<Want, BadRequest>>,
+    /// What is spoken.
+    pub dialect: Dialect,
+}
+
+/// What is spoken on a WebSocket.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// The native protocol.
+    Native {
+        /// A first call, in JSON, that came in the URL (`?call=`): it saves its round trip.
+        call: Option<String>,
+        /// Messages may be compressed.
+        deflates: bool,
+    },
+    /// PushStream's: what is subscribed to by the request itself.
+    PushStream(Result<Want, BadRequest>),
+    /// Socket.IO.
+    SocketIo(socketio::Version),
+}
+
+/// What is served to whom.
+#[derive(Clone, Debug, Default)]
+pub struct Services {
+    /// Whose pages may connect.
+    pub origins: Origins,
+    /// Whether messages are compressed for native clients that ask for it.
+    pub deflate: bool,
+    /// Which paths are served to PushStream clients, if any.
+    pub pushstream: Settings,
+    /// Whether Socket.IO is spoken.
+    pub socket_io: bool,
 }
 
 /// Whose pages may connect: a list of `scheme://host[:port]`, `scheme://host:*` or `*`.
@@ -125,9 +151,9 @@ fn pattern(text: &str) -> Result<Pattern, OriginError> {
     })
 }
 
-/// Reads what has come of a request. `deflate`: compression is agreed to.
+/// Reads what has come of a request.
 #[must_use]
-pub fn read(bytes: &[u8], bytes_max: usize, origins: &Origins, deflate: bool, pushstream: &Settings) -> Head {
+pub fn read(bytes: &[u8], bytes_max: usize, services: &Services) -> Head {
     let mut headers = [httparse::EMPTY_HEADER; HTTP_HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     let used = match request.parse(&bytes[..bytes.len().min(bytes_max)]) {
@@ -139,7 +165,7 @@ pub fn read(bytes: &[u8], bytes_max: usize, origins: &Origins, deflate: bool, pu
         Err(_) => return Head::Refuse(Refusal::BadRequest),
     };
     match to_request(&request) {
-        Some(request) => decide(&request, used, origins, deflate, pushstream),
+        Some(request) => decide(&request, used, services),
         None => Head::Refuse(Refusal::BadRequest),
     }
 }
@@ -158,23 +184,16 @@ fn to_request(parsed: &httparse::Request<'_, '_>) -> Option<Request<()>> {
     Some(request)
 }
 
-fn decide(
-    request: &Request<()>,
-    used: usize,
-    origins: &Origins,
-    agrees: bool,
-    pushstream: &Settings,
-) -> Head {
+fn decide(request: &Request<()>, used: usize, services: &Services) -> Head {
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or(""));
     if request.method() != Method::GET {
         return Head::Refuse(Refusal::MethodNotAllowed);
     }
-    let location = pushstream.find(path);
-    if path != protocol::PATH && location.is_none() {
+    let Some(asked) = asked(path, query, request, services) else {
         return Head::Get(path.into(), query.into());
-    }
+    };
     if let Some(origin) = request.headers().get(http::header::ORIGIN)
-        && !origin.to_str().is_ok_and(|origin| origins.allows(origin))
+        && !origin.to_str().is_ok_and(|origin| services.origins.allows(origin))
     {
         return Head::Refuse(Refusal::ForbiddenOrigin);
     }
@@ -193,18 +212,32 @@ fn decide(
     }
     let mut extensions = request.headers().get_all("sec-websocket-extensions").iter();
     let agreement = extensions.find_map(|value| deflate::agreement(value.to_str().ok()?));
-    let agreement = agreement.filter(|_| agrees && location.is_none());
+    let agreement = agreement.filter(|_| services.deflate && matches!(asked, Dialect::Native { .. }));
     if let Some(agreement) = agreement {
         let agreement = http::HeaderValue::from_static(agreement);
         response.headers_mut().insert("sec-websocket-extensions", agreement);
     }
-    let want = location.map(|(number, rest)| Want::read(number, rest, query, request.headers()));
-    let call = if want.is_none() { first_call(query) } else { None };
+    let dialect = match asked {
+        Dialect::Native { call, .. } => Dialect::Native { call, deflates: agreement.is_some() },
+        other => other,
+    };
     let mut answer = Vec::with_capacity(192);
     match write_response(&mut answer, &response) {
-        Ok(()) => Head::Upgrade(Upgrade { used, answer, call, deflates: agreement.is_some(), want }),
+        Ok(()) => Head::Upgrade(Upgrade { used, answer, dialect }),
         Err(_) => Head::Refuse(Refusal::BadRequest),
     }
+}
+
+/// What a path stands for, if it is one for WebSockets.
+fn asked(path: &str, query: &str, request: &Request<()>, services: &Services) -> Option<Dialect> {
+    if path == protocol::PATH {
+        return Some(Dialect::Native { call: first_call(query), deflates: false });
+    }
+    if services.socket_io && path == socketio::PATH {
+        return socketio::Version::of(query).map(Dialect::SocketIo);
+    }
+    let (number, rest) = services.pushstream.find(path)?;
+    Some(Dialect::PushStream(Want::read(number, rest, query, request.headers())))
 }
 
 fn first_call(query: &str) -> Option<String> {
@@ -247,10 +280,11 @@ mod tests {
     const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
     fn check(head: &str) -> String {
-        let origins = Origins::loopback();
-        match read(head.replace('\n', "\r\n").as_bytes(), 600, &origins, true, &Settings::default()) {
+        let services = Services { origins: Origins::loopback(), deflate: true, ..Services::default() };
+        match read(head.replace('\n', "\r\n").as_bytes(), 600, &services) {
             Head::NeedMore => "more".into(),
-            Head::Upgrade(Upgrade { used, answer, call, deflates, .. }) => {
+            Head::Upgrade(Upgrade { used, answer, dialect }) => {
+                let Dialect::Native { call, deflates } = dialect else { panic!("{dialect:?}") };
                 assert!(used <= head.len() * 2);
                 let answer = String::from_utf8(answer).unwrap().to_ascii_lowercase();
                 assert!(answer.starts_with("http/1.1 101 "));
@@ -344,7 +378,7 @@ mod tests {
     proptest! {
         #[test]
         fn rubbish_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..700)) {
-            let _ = read(&bytes, 600, &Origins::loopback(), true, &Settings::default());
+            let _ = read(&bytes, 600, &Services::default());
         }
     }
 }

@@ -8,7 +8,8 @@
 //! - [`token`]: JSON Web Tokens, keys and policies
 //! - [`deflate`], [`websocket`], [`http_head`]: the wire below the protocol
 //! - `json_depth`, [`protocol`]: the native protocol's calls, answers and notices
-//! - [`pushstream`]: what the Nginx PushStream module's clients speak
+//! - [`pushstream`], [`socketio`]: what the Nginx PushStream module's clients speak, and the original's
+//!   publishers
 //! - [`room_log`]: a channel's messages as ready wire bytes, and cursors over them
 //! - [`exchange`]: the words between shards, dispatchers and brokers
 //! - [`session`]: what one client may do next
@@ -28,5 +29,6 @@ pub mod refusal;
 pub mod room_log;
 pub mod session;
 pub mod shard;
+pub mod socketio;
 pub mod token;
 pub mod websocket;

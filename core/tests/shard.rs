@@ -20,4 +20,6 @@ mod pushstream;
 mod rig;
 #[path = "shard/slowness.rs"]
 mod slowness;
+#[path = "shard/socketio.rs"]
+mod socketio;
 mod support;

@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use chatup_core::http_head::Origins;
+use chatup_core::http_head::Services;
 use chatup_core::limits::Limits;
-use chatup_core::pushstream;
 use chatup_core::shard::SlowSubscriberPolicy;
 use chatup_core::token::Verifier;
 
@@ -46,8 +45,8 @@ pub struct Settings {
     pub shards: u16,
     /// Which cores; empty for the first that this process may use.
     pub cores: Vec<u16>,
-    /// Whose pages may connect.
-    pub origins: Origins,
+    /// What is served on which path, and to whose pages.
+    pub services: Services,
     /// Who says who a client is.
     pub verifier: Arc<Verifier>,
     /// The product's limits.
@@ -58,10 +57,6 @@ pub struct Settings {
     pub slow_subscribers: SlowSubscriberPolicy,
     /// How long a room's messages are gathered before they are sent, in milliseconds.
     pub flush_interval_ms: u64,
-    /// Whether messages are compressed for clients that ask for it.
-    pub deflate: bool,
-    /// Which paths are served to PushStream clients, if any.
-    pub pushstream: pushstream::Settings,
     /// Who may read `/stats`.
     pub stats_from: StatsFrom,
     /// Descriptors that the rest of the process needs.

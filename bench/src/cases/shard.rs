@@ -7,11 +7,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use chatup_core::exchange::{Answer, ChannelTail, Event, Operation, Ticket, WorkerId};
-use chatup_core::http_head::Origins;
+use chatup_core::http_head::{Origins, Services};
 use chatup_core::limits::Limits;
 use chatup_core::message::UnixMillis;
 use chatup_core::position::{Epoch, MessageId, Offset, Position};
-use chatup_core::pushstream::Settings;
 use chatup_core::refusal::Refusal;
 use chatup_core::session::Rules;
 use chatup_core::shard::{Key, Now, Outside, Shard, ShardConfig, ShardMessage, SlowSubscriberPolicy};
@@ -69,11 +68,9 @@ impl Rig {
                 limits: Limits::default(),
                 anonymous_subscribe: true,
             },
-            origins: Origins::loopback(),
             slow_subscribers: SlowSubscriberPolicy::Tell,
             flush_interval_ms: 0,
-            deflate: false,
-            pushstream: Settings::default(),
+            services: Services { origins: Origins::loopback(), ..Services::default() },
             shared_store: false,
         });
         let mut rig = Rig { shard, world: World::default(), now_ms: 0, input: Vec::new() };

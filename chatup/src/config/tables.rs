@@ -25,6 +25,8 @@ pub struct Config {
     pub history: History,
     /// What clients of the Nginx PushStream module find here.
     pub pushstream: PushStream,
+    /// What the publishers of the original's pages find here.
+    pub socket_io: SocketIo,
     /// What anyone may take of memory and time. Bytes, milliseconds and counts, as the names say.
     pub limits: Limits,
     /// What is written to standard error.
@@ -140,6 +142,14 @@ impl Default for PushStream {
     fn default() -> Self {
         PushStream { enabled: false, message_template: "~time~.~channel~.~text~".to_owned() }
     }
+}
+
+/// The `[socket_io]` table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SocketIo {
+    /// Whether the worker speaks Socket.IO under /socket.io/, over WebSockets: auth, join and say.
+    pub enabled: bool,
 }
 
 /// The `[dispatcher]` table.

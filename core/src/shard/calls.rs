@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::exchange::{Answer, Event, MemberKey, Operation, Publish, Ticket};
-use crate::http_head::{self, Head, Upgrade};
+use crate::http_head::{self, Dialect, Head, Upgrade};
 use crate::limits::{CLOSE_PIECE_BYTES, CLOSE_PIECES_MAX};
 use crate::message::{self, Body};
 use crate::names::{IdempotencyKey, RoomName, UserName};
@@ -11,11 +11,13 @@ use crate::position::MessageId;
 use crate::protocol::{self, Ban, Call, Done, Notice};
 use crate::refusal::{BanTtl, Refusal, Refused};
 use crate::session::Outcome;
+use crate::socketio;
 use crate::websocket::{self, CLOSE_NORMAL, Incoming, Step};
 
 use super::connection::{PendingJoin, Phase};
 use super::forms::Form;
 use super::slab::Key;
+use super::tickets::{Kind, NO_TICKET, from_ticket, ticket};
 use super::{Outside, Shard};
 
 /// Where a call stood.
@@ -23,40 +25,6 @@ use super::{Outside, Shard};
 enum Said {
     InFrame,
     InUrl,
-}
-
-/// What an answer belongs to: the kind, the connection and the call id ride in the ticket.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Join = 1,
-    Say = 2,
-    /// Not a call: a channel, by its place, is being opened.
-    Open = 3,
-}
-
-/// For operations whose answer tells nothing new.
-pub(super) const NO_TICKET: Ticket = Ticket(0);
-
-/// For the opening of the channel at this place.
-pub(super) fn open_ticket(channel: Key) -> Ticket {
-    ticket(Kind::Open, channel, 0)
-}
-
-fn ticket(kind: Kind, key: Key, call: u64) -> Ticket {
-    let connection = (u128::from(key.generation) << 32) | u128::from(key.index);
-    Ticket(((kind as u128) << 120) | (connection << 56) | u128::from(call))
-}
-
-fn from_ticket(Ticket(ticket): Ticket) -> Option<(Kind, Key, u64)> {
-    let kind = match ticket >> 120 {
-        1 => Kind::Join,
-        2 => Kind::Say,
-        3 => Kind::Open,
-        _ => return None,
-    };
-    let part = |shift: u32| u32::try_from((ticket >> shift) & u128::from(u32::MAX)).ok();
-    let key = Key { index: part(56)?, generation: part(88)? };
-    Some((kind, key, u64::try_from(ticket & ((1 << 56) - 1)).ok()?))
 }
 
 impl Shard {
@@ -114,30 +82,30 @@ impl Shard {
     }
 
     fn process_head(&mut self, key: Key, bytes: &[u8], outside: &mut impl Outside) -> usize {
-        let head = http_head::read(
-            bytes,
-            self.rules.limits.handshake_bytes_max as usize,
-            &self.origins,
-            self.deflating.is_some(),
-            &self.pushstream,
-        );
+        let bytes_max = self.rules.limits.handshake_bytes_max as usize;
+        let head = http_head::read(bytes, bytes_max, &self.services);
         match head {
             Head::NeedMore => 0,
-            Head::Upgrade(Upgrade { used, answer, call, deflates, want }) => {
+            Head::Upgrade(Upgrade { used, answer, dialect }) => {
                 self.counters.handshakes += 1;
                 if let Some(connection) = self.connections.get_mut(key) {
                     connection.phase = Phase::Open;
-                    connection.form = if deflates { Form::DEFLATED } else { Form::PLAIN };
                     connection.since = self.ticks;
                     connection.control().extend_from_slice(&answer);
                 }
                 self.make_ready(key);
                 self.schedule(key);
-                if let Some(want) = want {
-                    self.pushstream_requested(key, want, outside);
-                }
-                if let Some(call) = call {
-                    self.text(key, call.as_bytes(), Said::InUrl, outside);
+                match dialect {
+                    Dialect::Native { call, deflates } => {
+                        if let Some(connection) = self.connections.get_mut(key).filter(|_| deflates) {
+                            connection.form = Form::DEFLATED;
+                        }
+                        if let Some(call) = call {
+                            self.text(key, call.as_bytes(), Said::InUrl, outside);
+                        }
+                    }
+                    Dialect::PushStream(want) => self.pushstream_requested(key, want, outside),
+                    Dialect::SocketIo(version) => self.socketio_requested(key, version, outside),
                 }
                 used
             }
@@ -159,7 +127,7 @@ impl Shard {
     fn process_frame(&mut self, key: Key, bytes: &mut [u8], outside: &mut impl Outside) -> usize {
         let Some(connection) = self.connections.get_mut(key) else { return 0 };
         let open = connection.phase == Phase::Open;
-        let is_pushstream = connection.form.location().is_some();
+        let form = connection.form;
         let mut reader = std::mem::take(&mut connection.reader);
         let inflater = self
             .deflating
@@ -173,9 +141,12 @@ impl Shard {
             Ok(Step::Frame(used, incoming)) => {
                 match incoming {
                     Some(Incoming::Close(code)) => self.close_received(key, code, outside),
-                    // Publishing over a subscriber's WebSocket is not allowed.
-                    Some(Incoming::Text(_)) if is_pushstream => {}
-                    Some(Incoming::Text(text)) if open => self.text(key, &text, Said::InFrame, outside),
+                    Some(Incoming::Text(text)) if open => match (form.location(), form.socketio()) {
+                        (None, None) => self.text(key, &text, Said::InFrame, outside),
+                        (_, Some(version)) => self.socketio_text(key, version, &text, outside),
+                        // Publishing over a subscriber's WebSocket is not allowed.
+                        (Some(_), None) => {}
+                    },
                     Some(Incoming::Ping(payload)) if open => {
                         websocket::pong_frame(payload, connection.control());
                         self.control_added(key, outside);
@@ -225,6 +196,11 @@ impl Shard {
         if call == Call::Ping {
             return self.answer(key, Some(call_id), &Ok(Done::Empty {}), outside);
         }
+        self.handle(key, call_id, call, outside);
+    }
+
+    /// A call that can be understood, in whatever protocol it came.
+    pub(super) fn handle(&mut self, key: Key, call_id: u64, call: Call, outside: &mut impl Outside) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let subscribed = connection.channels();
         let outcome = connection.talk().session.handle(call, subscribed, &self.rules, self.now.unix);
@@ -278,7 +254,11 @@ impl Shard {
     ) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         if connection.phase == Phase::Open {
-            protocol::answer(call, result, connection.control());
+            match (connection.form.socketio(), call) {
+                (None, call) => protocol::answer(call, result, connection.control()),
+                (Some(_), Some(call)) => socketio::answer(call, result, connection.control()),
+                (Some(_), None) => return,
+            }
             self.control_added(key, outside);
         }
     }
@@ -387,8 +367,11 @@ impl Shard {
             let Some(talk) = connection.talk.as_deref() else { continue };
             let here = talk.session.room() == Some(room);
             if here && talk.session.identity().is_some_and(|identity| identity.name == *name) {
-                protocol::notice(&Notice::Banned { room, ttl_s: ttl }, connection.control());
-                self.control_added(key, outside);
+                // A Socket.IO client learns of it by the room's event, and when it next speaks.
+                if connection.form.socketio().is_none() {
+                    protocol::notice(&Notice::Banned { room, ttl_s: ttl }, connection.control());
+                    self.control_added(key, outside);
+                }
             }
         }
     }

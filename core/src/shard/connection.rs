@@ -107,6 +107,8 @@ pub(super) struct Talk {
     /// More than one if it has left and joined again before the first answer.
     pub(super) joins: Vec<PendingJoin>,
     pub(super) pending: Vec<PendingSubscribe>,
+    /// When a client that waits for pings of its own kind was last sent one.
+    pub(super) pinged_at: Ticks,
 }
 
 #[derive(Debug)]
@@ -181,9 +183,12 @@ impl Connection {
             })
     }
 
-    /// Neither subscribed to anything nor a member of a room.
+    /// Neither subscribed to anything nor a member of a room. The original's publishers may be that for as
+    /// long as they like: once cut off, they come back and do not say who they are.
     pub(super) fn is_idle(&self) -> bool {
-        self.channels() == 0 && self.talk.as_deref().is_none_or(|talk| talk.session.room().is_none())
+        self.form.socketio().is_none()
+            && self.channels() == 0
+            && self.talk.as_deref().is_none_or(|talk| talk.session.room().is_none())
     }
 
     /// Something of it waits to be sent, messages aside.
@@ -193,7 +198,9 @@ impl Connection {
 
     /// Forgets what is not worth keeping.
     pub(super) fn tidy(&mut self) {
-        if self.talk.as_deref().is_some_and(|talk| talk.session.is_blank() && talk.pending.is_empty()) {
+        if self.form.socketio().is_none()
+            && self.talk.as_deref().is_some_and(|talk| talk.session.is_blank() && talk.pending.is_empty())
+        {
             self.talk = None;
         }
     }

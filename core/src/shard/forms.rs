@@ -19,8 +19,11 @@ pub(super) struct Form(u8);
 impl Form {
     pub(super) const PLAIN: Form = Form(0);
     pub(super) const DEFLATED: Form = Form(1);
+    /// Nothing but answers, by engine.io 3 or 4.
+    pub(super) const SOCKET_IO_3: Form = Form(2);
+    pub(super) const SOCKET_IO_4: Form = Form(3);
     /// Besides locations.
-    pub(super) const OTHERS: usize = 2;
+    pub(super) const OTHERS: usize = 4;
 
     /// Of the PushStream location with this number.
     pub(super) fn of_location(number: usize) -> Option<Form> {

@@ -18,8 +18,10 @@ mod opening;
 mod pushstream;
 mod sending;
 mod slab;
+mod socketio;
 mod subscribing;
 mod syncing;
+mod tickets;
 mod timers;
 mod unused;
 mod viewers;
@@ -27,7 +29,7 @@ mod viewers;
 use std::collections::{HashMap, VecDeque};
 
 use crate::exchange::{Operation, Ticket, WorkerId};
-use crate::http_head::Origins;
+use crate::http_head::Services;
 use crate::limits::FANOUT_QUANTUM_SENDS;
 use crate::message::UnixMillis;
 use crate::names::{ChannelName, RoomName};
@@ -104,16 +106,12 @@ pub struct ShardConfig {
     pub worker: WorkerId,
     /// What holds for every session.
     pub rules: Rules,
-    /// Whose pages may connect.
-    pub origins: Origins,
+    /// What is served on which path, and to whose pages.
+    pub services: Services,
     /// What happens to slow subscribers.
     pub slow_subscribers: SlowSubscriberPolicy,
     /// How long a room's messages are gathered before they are sent, in milliseconds.
     pub flush_interval_ms: u64,
-    /// Whether messages are compressed for clients that ask for it.
-    pub deflate: bool,
-    /// Which paths are served to PushStream clients, if any.
-    pub pushstream: crate::pushstream::Settings,
     /// Whether other processes publish through the same broker: then it may know more than this one.
     pub shared_store: bool,
 }
@@ -153,7 +151,7 @@ pub struct Shard {
     shards: u16,
     worker: WorkerId,
     rules: Rules,
-    origins: Origins,
+    services: Services,
     slow_subscribers: SlowSubscriberPolicy,
     log_limits: LogLimits,
     connections: Slab<Connection>,
@@ -177,8 +175,6 @@ pub struct Shard {
     again: Vec<u32>,
     /// One for each form of a message on the wire.
     memos: Vec<Option<Memo>>,
-    /// Which paths are served to PushStream clients.
-    pushstream: crate::pushstream::Settings,
     /// Where compression is on.
     deflating: Option<Box<Deflating>>,
     /// Channels that wait for the end of their flush window, and when that is.
@@ -230,7 +226,6 @@ impl Shard {
             shards: config.shards,
             worker: config.worker,
             rules: config.rules,
-            origins: config.origins,
             slow_subscribers: config.slow_subscribers,
             log_limits,
             connections: Slab::new(),
@@ -247,14 +242,14 @@ impl Shard {
             flights: Vec::new(),
             batch: 1,
             again: Vec::new(),
-            memos: (0..Form::OTHERS + config.pushstream.locations.len()).map(|_| None).collect(),
-            pushstream: config.pushstream,
-            deflating: config.deflate.then(Box::default),
+            memos: (0..Form::OTHERS + config.services.pushstream.locations.len()).map(|_| None).collect(),
+            deflating: config.services.deflate.then(Box::default),
             flushing: VecDeque::new(),
             flush_interval_ms: config.flush_interval_ms,
             crowded: 0,
             dead: Vec::new(),
             last_sync: SyncNumber::default(),
+            services: config.services,
             shared_store: config.shared_store,
             lingering: VecDeque::new(),
             refetch: Vec::new(),

@@ -6,9 +6,9 @@ use crate::names::ChannelName;
 use crate::refusal::Refused;
 use crate::room_log::RoomLog;
 
-use super::calls::open_ticket;
 use super::channels::{AttachedShard, ShardMessage, append};
 use super::slab::Key;
+use super::tickets::open_ticket;
 use super::{Outside, Shard};
 
 impl Shard {

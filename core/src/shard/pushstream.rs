@@ -66,7 +66,8 @@ impl Shard {
         items: &[PendingChannel],
         outside: &mut impl Outside,
     ) {
-        let Some(template) = self.pushstream.locations.get(want.location).map(|one| one.template.clone())
+        let Some(template) =
+            self.services.pushstream.locations.get(want.location).map(|one| one.template.clone())
         else {
             return self.refuse_pushstream(key, Refusal::BadRequest, outside);
         };

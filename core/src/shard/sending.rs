@@ -161,7 +161,7 @@ impl Shard {
             let Some(channel) = self.channels.at_mut(number) else { continue };
             let Some(log) = &channel.log else { continue };
             let deflating = self.deflating.as_deref_mut();
-            let tools = Tools { deflating, locations: &self.pushstream.locations };
+            let tools = Tools { deflating, locations: &self.services.pushstream.locations };
             let wire = channel.forms.or(log, &channel.name, before, connection.form, tools);
             match wire.after(before) {
                 Run::UpToDate => {}
@@ -232,7 +232,7 @@ impl Shard {
         let memo = self.memos.get_mut(connection.form.index())?;
         if !matches!(memo, Some(memo) if memo.channel == index && memo.before == before) {
             let deflating = self.deflating.as_deref_mut();
-            let tools = Tools { deflating, locations: &self.pushstream.locations };
+            let tools = Tools { deflating, locations: &self.services.pushstream.locations };
             let wire = channel.forms.or(log, &channel.name, before, connection.form, tools);
             match wire.after(before) {
                 Run::UpToDate => return None,

@@ -7,10 +7,11 @@ use crate::websocket::PING_FRAME;
 
 use super::connection::Phase;
 use super::slab::Key;
+use super::socketio::ping_due;
 use super::{Outside, Shard};
 
 /// Coarse time: ticks of [`TIMER_TICK_MS`] since the shard began; four bytes last 17 years.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Ticks(pub(super) u32);
 
 impl Ticks {
@@ -23,7 +24,7 @@ impl Ticks {
     }
 
     /// Rounded up, so that no deadline comes early.
-    fn after(self, milliseconds: u64) -> Ticks {
+    pub(super) fn after(self, milliseconds: u64) -> Ticks {
         let ticks = milliseconds.div_ceil(TIMER_TICK_MS) + 1;
         Ticks(self.0.saturating_add(u32::try_from(ticks).unwrap_or(u32::MAX)))
     }
@@ -96,6 +97,7 @@ impl Shard {
                 let silence =
                     limits.ping_after_ms + if connection.pinged { limits.pong_within_ms } else { 0 };
                 let silence = connection.heard.after(silence);
+                let silence = ping_due(connection, limits).map_or(silence, |ping| silence.min(ping));
                 if connection.blocked {
                     silence.min(connection.since.after(limits.write_stall_ms_max))
                 } else if connection.is_idle() {
@@ -124,6 +126,11 @@ impl Shard {
             }
             Phase::Head | Phase::Closing { .. } => {}
             Phase::Open => {
+                if connection.form.socketio().is_some() {
+                    self.socketio_ping(key, now);
+                }
+                let limits = &self.rules.limits;
+                let Some(connection) = self.connections.get_mut(key) else { return };
                 let stalled = connection.blocked && connection.since.after(limits.write_stall_ms_max) <= now;
                 let idle = connection.is_idle() && connection.since.after(limits.idle_ms_max) <= now;
                 let silent = connection.heard.after(limits.ping_after_ms) <= now;

@@ -5,9 +5,9 @@ use crate::exchange::Operation;
 use crate::limits::CHANNEL_LINGER_MS;
 use crate::position::Offset;
 
-use super::calls::NO_TICKET;
 use super::channels::{Channel, ShardMessage};
 use super::slab::Key;
+use super::tickets::NO_TICKET;
 use super::{Outside, Shard};
 
 impl Shard {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chatup_core::exchange::{Answer, ChannelTail, Event, Operation, Ticket, WorkerId};
-use chatup_core::http_head::Origins;
+use chatup_core::http_head::{Origins, Services};
 use chatup_core::limits::{Limits, TIMER_TICK_MS};
 use chatup_core::message::{Publication, UnixMillis};
 use chatup_core::names::ChannelName;
@@ -98,11 +98,14 @@ impl Rig {
             shards: 1,
             worker: WorkerId(1),
             rules: chatup_core::session::Rules { anonymous_subscribe, ..rules(limits) },
-            origins: Origins::loopback(),
             slow_subscribers: slow,
             flush_interval_ms,
-            deflate: true,
-            pushstream: Settings::chatup("~time~.~channel~.~text~"),
+            services: Services {
+                origins: Origins::loopback(),
+                deflate: true,
+                pushstream: Settings::chatup("~time~.~channel~.~text~"),
+                socket_io: true,
+            },
             shared_store: false,
         };
         let (shard, world) = (Shard::new(config), World::default());

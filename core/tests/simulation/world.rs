@@ -47,11 +47,13 @@ impl World {
                 shards: settings.shards,
                 worker: chatup_core::exchange::WorkerId(7),
                 rules: rules(settings.limits.clone()),
-                origins: chatup_core::http_head::Origins::loopback(),
                 slow_subscribers: settings.slow_subscribers,
                 flush_interval_ms: settings.flush_interval_ms,
-                deflate: settings.deflate,
-                pushstream: chatup_core::pushstream::Settings::default(),
+                services: chatup_core::http_head::Services {
+                    origins: chatup_core::http_head::Origins::loopback(),
+                    deflate: settings.deflate,
+                    ..chatup_core::http_head::Services::default()
+                },
                 shared_store: settings.shared_store,
             })
         };

@@ -9,6 +9,7 @@ use chatup_broker::redis::settings::{Credentials, RedisSettings, UrlError};
 use chatup_broker::store::StoreSettings;
 use chatup_broker::{BrokerHandle, memory, redis};
 use chatup_core::http_head::{OriginError, Origins, Services};
+use chatup_core::limits::Limits;
 use chatup_core::pushstream;
 use chatup_core::shard::SlowSubscriberPolicy;
 use chatup_core::token::Verifier;
@@ -173,7 +174,7 @@ fn start_worker(
         services: Services {
             origins: origins(&own.origins, &known)?,
             deflate: own.deflate,
-            pushstream: pushstream(&config.pushstream),
+            pushstream: pushstream(&config.pushstream, &config.limits),
             socket_io: config.socket_io.enabled,
         },
         verifier: Arc::clone(verifier),
@@ -198,9 +199,10 @@ fn start_worker(
     Ok((worker, failures))
 }
 
-fn pushstream(own: &config::PushStream) -> pushstream::Settings {
+fn pushstream(own: &config::PushStream, limits: &Limits) -> pushstream::Settings {
     if own.enabled {
-        pushstream::Settings::chatup(&own.message_template)
+        let channels_max = limits.channels_per_connection_max as usize;
+        pushstream::Settings::chatup(&own.message_template, channels_max)
     } else {
         pushstream::Settings::default()
     }

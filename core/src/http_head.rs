@@ -11,7 +11,7 @@ use crate::deflate;
 use crate::limits::HTTP_HEADERS_MAX;
 use crate::protocol;
 use crate::pushstream::request::BadRequest;
-use crate::pushstream::{Settings, Want};
+use crate::pushstream::{Framing, Mode, Settings, Want};
 use crate::refusal::{Refusal, Refused};
 use crate::socketio;
 
@@ -24,8 +24,21 @@ pub enum Head {
     Upgrade(Upgrade),
     /// A question: path and query.
     Get(String, String),
+    /// An answer without end to a PushStream client.
+    Stream(Stream),
     /// No.
     Refuse(Refusal),
+}
+
+/// A request for an answer without end.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// What is subscribed to.
+    pub want: Result<Want, BadRequest>,
+    /// How its pieces are told apart.
+    pub framing: Framing,
+    /// The page that asks, where it comes from a browser.
+    pub origin: Option<String>,
 }
 
 /// A request to become a WebSocket, granted.
@@ -189,14 +202,24 @@ fn decide(request: &Request<()>, used: usize, services: &Services) -> Head {
     if request.method() != Method::GET {
         return Head::Refuse(Refusal::MethodNotAllowed);
     }
+    if !is_served(path, services) {
+        return Head::Get(path.into(), query.into());
+    }
+    let origin = request.headers().get(http::header::ORIGIN);
+    if origin.is_some_and(|origin| !origin.to_str().is_ok_and(|origin| services.origins.allows(origin))) {
+        return Head::Refuse(Refusal::ForbiddenOrigin);
+    }
     let Some(asked) = asked(path, query, request, services) else {
         return Head::Get(path.into(), query.into());
     };
-    if let Some(origin) = request.headers().get(http::header::ORIGIN)
-        && !origin.to_str().is_ok_and(|origin| services.origins.allows(origin))
-    {
-        return Head::Refuse(Refusal::ForbiddenOrigin);
-    }
+    let asked = match asked {
+        Asked::Socket(dialect) => dialect,
+        Asked::Stream(want) => {
+            let framing = if request.version() == Version::HTTP_10 { Framing::None } else { Framing::Chunks };
+            let origin = origin.and_then(|origin| origin.to_str().ok()).map(str::to_owned);
+            return Head::Stream(Stream { want, framing, origin });
+        }
+    };
     let mut response = match create_response(request) {
         Ok(response) => response,
         Err(Error::Protocol(
@@ -228,16 +251,33 @@ fn decide(request: &Request<()>, used: usize, services: &Services) -> Head {
     }
 }
 
-/// What a path stands for, if it is one for WebSockets.
-fn asked(path: &str, query: &str, request: &Request<()>, services: &Services) -> Option<Dialect> {
+/// Whether a path is one for more than a short question.
+fn is_served(path: &str, services: &Services) -> bool {
+    path == protocol::PATH
+        || (services.socket_io && path == socketio::PATH)
+        || services.pushstream.find(path).is_some()
+}
+
+/// What a path stands for.
+enum Asked {
+    Socket(Dialect),
+    Stream(Result<Want, BadRequest>),
+}
+
+/// What a path that is served stands for, if the request is one for it.
+fn asked(path: &str, query: &str, request: &Request<()>, services: &Services) -> Option<Asked> {
     if path == protocol::PATH {
-        return Some(Dialect::Native { call: first_call(query), deflates: false });
+        return Some(Asked::Socket(Dialect::Native { call: first_call(query), deflates: false }));
     }
     if services.socket_io && path == socketio::PATH {
-        return socketio::Version::of(query).map(Dialect::SocketIo);
+        return socketio::Version::of(query).map(|version| Asked::Socket(Dialect::SocketIo(version)));
     }
     let (number, rest) = services.pushstream.find(path)?;
-    Some(Dialect::PushStream(Want::read(number, rest, query, request.headers())))
+    let want = Want::read(number, rest, query, request.headers(), services.pushstream.channels_max);
+    Some(match services.pushstream.mode(number)? {
+        Mode::WebSocket => Asked::Socket(Dialect::PushStream(want)),
+        Mode::EventSource | Mode::Streaming => Asked::Stream(want),
+    })
 }
 
 fn first_call(query: &str) -> Option<String> {
@@ -254,6 +294,32 @@ pub fn json_answer(status: u16, extra_headers: &str, body: &str) -> Vec<u8> {
          Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n{extra_headers}\r\n{body}",
         reason.unwrap_or(""),
         body.len(),
+    )
+    .into_bytes()
+}
+
+/// The head of an answer without end.
+#[must_use]
+pub fn stream_head(mode: Mode, framing: Framing, origin: Option<&str>) -> String {
+    let kind = if mode == Mode::EventSource { "text/event-stream; charset=utf-8" } else { "text/plain" };
+    let cut = if framing == Framing::Chunks { "Transfer-Encoding: chunked\r\n" } else { "" };
+    let origin = origin
+        .map_or(String::new(), |origin| format!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n"));
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nExpires: Thu, 01 Jan 1970 00:00:01 GMT\r\n\
+         Cache-Control: no-cache, no-store, must-revalidate\r\nX-Accel-Buffering: no\r\n\
+         X-Content-Type-Options: nosniff\r\nConnection: close\r\n{cut}{origin}\r\n"
+    )
+}
+
+/// An answer without a body that says why in a header, as the module does.
+#[must_use]
+pub fn explained(status: u16, explain: &str) -> Vec<u8> {
+    let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    format!(
+        "HTTP/1.1 {status} {}\r\nX-Nginx-PushStream-Explain: {explain}\r\nContent-Length: 0\r\n\
+         Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+        reason.unwrap_or("")
     )
     .into_bytes()
 }
@@ -296,6 +362,7 @@ mod tests {
                 format!("upgrade{}{deflates}{call}", if confirmed { " v1" } else { "" })
             }
             Head::Get(path, query) => format!("get {path} {query}"),
+            Head::Stream(stream) => panic!("{stream:?}"),
             Head::Refuse(refusal) => refusal.code().into(),
         }
     }

@@ -7,8 +7,8 @@
 //! somebody holds a slice of it. Must not know who its subscribers are.
 
 mod frame_run;
+mod segment;
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -16,6 +16,8 @@ use crate::limits::{LOG_SEGMENT_BYTES_MAX, LOG_SEGMENT_BYTES_MIN};
 use crate::position::{Epoch, MessageId, Offset, Position};
 
 pub use frame_run::FrameRun;
+use segment::Segment;
+pub use segment::WireSlice;
 
 /// How much a log keeps.
 #[derive(Clone, Copy, Debug)]
@@ -24,92 +26,6 @@ pub struct LogLimits {
     pub messages_max: usize,
     /// Bytes of frames.
     pub bytes_max: usize,
-}
-
-#[derive(Debug)]
-struct Segment {
-    /// Offset of the message before the segment's first.
-    base: Offset,
-    inner: RefCell<SegmentInner>,
-}
-
-#[derive(Debug)]
-struct SegmentInner {
-    /// Allocated once with its full capacity; only ever appended to within it.
-    bytes: Vec<u8>,
-    /// Where each message's frame ends.
-    ends: Vec<u32>,
-}
-
-impl Segment {
-    fn new(base: Offset, capacity: usize) -> Rc<Segment> {
-        let inner = SegmentInner { bytes: Vec::with_capacity(capacity), ends: Vec::new() };
-        Rc::new(Segment { base, inner: RefCell::new(inner) })
-    }
-
-    /// Where the frame behind `offset` starts.
-    fn start_after(&self, offset: Offset) -> u32 {
-        match usize::try_from(offset.0 - self.base.0) {
-            Ok(count @ 1..) => self.inner.borrow().ends.get(count - 1).copied().unwrap_or(u32::MAX),
-            _ => 0,
-        }
-    }
-
-    fn last(&self) -> Offset {
-        Offset(self.base.0 + self.inner.borrow().ends.len() as u64)
-    }
-}
-
-/// A run of whole frames, contiguous in memory, that stays valid and unchanged while this is held.
-#[derive(Clone, Debug)]
-pub struct WireSlice {
-    segment: Rc<Segment>,
-    start: u32,
-    end: u32,
-}
-
-impl WireSlice {
-    /// Length in bytes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        (self.end - self.start) as usize
-    }
-
-    /// Whether there is nothing in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
-    /// Address of the first byte. [`WireSlice::len`] bytes from there are initialised, and neither
-    /// move nor change for as long as this slice is held: the segment's vector is never
-    /// reallocated, and appends write behind `end` only.
-    #[must_use]
-    pub fn address(&self) -> *const u8 {
-        let inner = self.segment.inner.borrow();
-        inner.bytes[self.start as usize..].as_ptr()
-    }
-
-    /// Reads the bytes.
-    pub fn read<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
-        read(&self.segment.inner.borrow().bytes[self.start as usize..self.end as usize])
-    }
-
-    /// After only `written` bytes could be written: the offset of the last message of which any
-    /// byte has gone out (or of the one before this slice), and the bytes that finish its frame.
-    #[must_use]
-    pub fn cut(&self, written: usize) -> (Offset, Box<[u8]>) {
-        let inner = self.segment.inner.borrow();
-        let reached = self.start as usize + written.min(self.len());
-        // The first frame that ends at or behind what has been reached is the one that was cut.
-        let index = inner.ends.partition_point(|end| (*end as usize) < reached);
-        if reached == self.start as usize {
-            let before = inner.ends.partition_point(|end| *end <= self.start);
-            return (Offset(self.segment.base.0 + before as u64), Box::default());
-        }
-        let end = inner.ends[index] as usize;
-        (Offset(self.segment.base.0 + index as u64 + 1), inner.bytes[reached..end].into())
-    }
 }
 
 /// What is new behind a cursor.
@@ -212,6 +128,13 @@ impl RoomLog {
 
     /// Appends the next message, `write` building its frame of exactly `frame_bytes` bytes.
     pub fn append(&mut self, id: MessageId, frame_bytes: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        self.append_list(&[id], frame_bytes, write);
+    }
+
+    /// Appends messages that have one frame in common: it stands at the last of them, and the others are
+    /// empty. All of them are in one segment, so that no run ends among them.
+    pub fn append_list(&mut self, ids: &[MessageId], frame_bytes: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(empty) = ids.len().checked_sub(1) else { return };
         let head = self.head_offset();
         let fits = |segment: &&Rc<Segment>| {
             let bytes = &segment.inner.borrow().bytes;
@@ -237,11 +160,20 @@ impl RoomLog {
             "a frame has the announced length, or slices in use would dangle"
         );
         let end = u32::try_from(inner.bytes.len()).unwrap_or(u32::MAX);
+        let start = u32::try_from(start).unwrap_or(u32::MAX);
+        inner.ends.extend(std::iter::repeat_n(start, empty));
         inner.ends.push(end);
         drop(inner);
-        self.ids.push_back(id);
+        self.ids.extend(ids);
         self.bytes += frame_bytes;
         self.trim();
+    }
+
+    /// Lets go of what is before this place.
+    pub fn let_go_before(&mut self, place: Offset) {
+        while self.ids.len() > 1 && self.before < place {
+            self.drop_oldest();
+        }
     }
 
     /// Lets go of the oldest beyond the limits; the newest message always stays.
@@ -249,16 +181,20 @@ impl RoomLog {
         while self.ids.len() > 1
             && (self.ids.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max)
         {
-            let Some(oldest) = self.segments.front() else { return };
-            let start = oldest.start_after(self.before);
-            let end = oldest.start_after(self.before.next());
-            self.bytes -= (end - start) as usize;
-            self.before_id = self.ids.pop_front().unwrap_or(self.before_id);
-            self.before = self.before.next();
-            if oldest.last() == self.before {
-                self.segment_bytes -= oldest.inner.borrow().bytes.capacity();
-                self.segments.pop_front();
-            }
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(oldest) = self.segments.front() else { return };
+        let start = oldest.start_after(self.before);
+        let end = oldest.start_after(self.before.next());
+        self.bytes -= (end - start) as usize;
+        self.before_id = self.ids.pop_front().unwrap_or(self.before_id);
+        self.before = self.before.next();
+        if oldest.last() == self.before {
+            self.segment_bytes -= oldest.inner.borrow().bytes.capacity();
+            self.segments.pop_front();
         }
     }
 
@@ -298,6 +234,15 @@ impl RoomLog {
             Some(index) => *self.ids.get(index)?,
         };
         (id == position.id).then_some(position.offset)
+    }
+
+    /// The id of the message with this offset, or of the one before all that is kept.
+    #[must_use]
+    pub fn id_at(&self, offset: Offset) -> Option<MessageId> {
+        match usize::try_from(offset.0.checked_sub(self.before.0)?).ok()?.checked_sub(1) {
+            None => Some(self.before_id),
+            Some(index) => self.ids.get(index).copied(),
+        }
     }
 
     /// The offset of the message with this id.
@@ -500,6 +445,40 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_run_ends_in_the_middle_of_a_list(
+            lists in prop::collection::vec((1_u64..6, 0_usize..900), 1..40),
+            from in 0_u64..200,
+            taken in 0_usize..2_000,
+        ) {
+            let limits = LogLimits { messages_max: 60, bytes_max: 20_000 };
+            let mut log = RoomLog::new(start(), limits);
+            let (mut ends, mut next) = (vec![Offset::START], 1);
+            for (count, bytes) in lists {
+                let ids: Vec<MessageId> = (next..next + count).map(id).collect();
+                log.append_list(&ids, bytes + 1, |out| out.extend(std::iter::repeat_n(b'x', bytes + 1)));
+                next += count;
+                ends.push(Offset(next - 1));
+            }
+            let mut cursor = log.boundary(Offset(from));
+            prop_assert!(ends.contains(&cursor) || cursor == log.back(u32::MAX));
+            while let Run::Frames(slice, last) = log.after(cursor) {
+                prop_assert!(!slice.is_empty() && ends.contains(&last));
+                // Cut in the middle: what is left of it and what follows are whole.
+                let (reached, rest) = slice.cut(taken.min(slice.len()));
+                if taken > 0 {
+                    prop_assert!(ends.contains(&reached) || rest.is_empty() || reached >= cursor);
+                    let Run::Frames(behind, _) = log.after(reached) else {
+                        prop_assert_eq!(taken.min(slice.len()) + rest.len(), slice.len());
+                        break;
+                    };
+                    prop_assert!(taken.min(slice.len()) + rest.len() + behind.len() >= slice.len());
+                }
+                cursor = last;
+            }
+        }
+
+
         #[test]
         fn a_copy_fed_by_runs_is_the_same_log(
             sizes in prop::collection::vec(1_usize..3_000, 1..60),

@@ -1,6 +1,7 @@
 //! The real program, spoken to as PushStream's own clients do: what the original's page subscribes to is
 //! what members say, on whichever worker.
 
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -129,4 +130,119 @@ fn on_another_worker_it_goes_on_where_it_was() {
     assert_eq!(again[new..], ["5", "6", "7"]);
     let repeated = &again[..new];
     assert!(texts.ends_with(repeated), "only the end of what was seen comes again: {repeated:?}");
+}
+
+/// An answer without end, over HTTP 1.0 as it is or over 1.1 in chunks, which are put together again.
+struct Stream {
+    socket: BufReader<TcpStream>,
+    chunked: bool,
+}
+
+impl Stream {
+    /// The head of the answer, and what follows it.
+    fn get(worker: &str, path: &str, version: &str) -> (String, Stream) {
+        let mut socket = TcpStream::connect(worker).expect("a worker");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let request = format!("GET {path} HTTP/{version}\r\nHost: x\r\nOrigin: http://localhost:1\r\n\r\n");
+        socket.write_all(request.as_bytes()).expect("it is sent");
+        let mut stream = Stream { socket: BufReader::new(socket), chunked: false };
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            head.push_str(&stream.line());
+        }
+        stream.chunked = head.contains("Transfer-Encoding: chunked");
+        (head, stream)
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert!(self.socket.read_line(&mut line).expect("a line") > 0, "it has ended");
+        line
+    }
+
+    /// The next piece: a chunk, or a line. Nothing at the end.
+    fn piece(&mut self) -> String {
+        if !self.chunked {
+            let mut line = String::new();
+            self.socket.read_line(&mut line).expect("a line");
+            return line;
+        }
+        let length = usize::from_str_radix(self.line().trim_end(), 16).expect("a length");
+        let mut bytes = vec![0; length + 2];
+        self.socket.read_exact(&mut bytes).expect("a chunk");
+        String::from_utf8(bytes[..length].to_vec()).expect("text")
+    }
+
+    /// Until a piece holds this.
+    fn until(&mut self, what: &str) -> Vec<String> {
+        let mut pieces = Vec::new();
+        while !pieces.last().is_some_and(|piece: &String| piece.contains(what)) {
+            pieces.push(self.piece());
+        }
+        pieces
+    }
+}
+
+#[test]
+fn event_sources_and_streams_have_the_same_messages() {
+    let server = Server::start(&["--set=pushstream.enabled=true", "--set=limits.ping_after_ms=1000"]);
+    let mut ada = Client::connect(&server.worker);
+    ada.enter(&server.token_for("Ada"), "lobby");
+    ada.ok(json!({ "call": "say", "msg": "before" }));
+    let mut open = Vec::new();
+    for (path, version, kind) in [
+        ("/ev/m_lobby.b9", "1.1", "text/event-stream; charset=utf-8"),
+        ("/ev/m_lobby.b9", "1.0", "text/event-stream; charset=utf-8"),
+        ("/sub/m_lobby.b9", "1.1", "text/plain"),
+        ("/sub/m_lobby.b9", "1.0", "text/plain"),
+    ] {
+        let (head, mut stream) = Stream::get(&server.worker, path, version);
+        let lower = head.to_ascii_lowercase();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        assert!(lower.contains(&format!("content-type: {kind}\r\n")), "{head}");
+        assert!(lower.contains("access-control-allow-origin: http://localhost:1\r\n"), "{head}");
+        assert_eq!(stream.chunked, version == "1.1", "{head}");
+        let pieces = stream.until("before");
+        let last = pieces.last().expect("a piece");
+        if path.starts_with("/ev") {
+            assert_eq!(pieces[0], ": \n", "{pieces:?}");
+            assert!(last.starts_with("data: ") && last.contains(" GMT.m_lobby.[{\"user\":"), "{last:?}");
+        } else {
+            assert!(last.contains(" GMT.m_lobby.[{\"user\":") && last.ends_with("}]\r\n"), "{last:?}");
+        }
+        open.push((path, stream));
+    }
+    ada.ok(json!({ "call": "say", "msg": "after" }));
+    for (path, stream) in &mut open {
+        stream.until("after");
+        // Kept open by something that says nothing.
+        let ping = if path.starts_with("/ev") { ": -1\n" } else { ". \r\n" };
+        stream.until(ping);
+    }
+    server.process.terminate();
+    for (path, stream) in &mut open {
+        while !stream.piece().is_empty() {}
+        let mut rest = String::new();
+        stream.socket.read_to_string(&mut rest).expect("the end");
+        assert_eq!(rest, "", "{path}");
+    }
+}
+
+#[test]
+fn a_stream_that_cannot_be_had_says_why_in_its_head() {
+    let server = Server::start(&["--set=pushstream.enabled=true"]);
+    let long = format!("/ev/{}", "x".repeat(131));
+    let table = [
+        ("/ev/", "HTTP/1.1 400 ", "No channel id provided."),
+        ("/sub/ALL", "HTTP/1.1 403 ", "Channel id not authorized for this method."),
+        ("/sub/a*", "HTTP/1.1 403 ", "Channel id not authorized for this method."),
+        ("/sub/a%0A", "HTTP/1.1 403 ", "Channel id not allowed."),
+        (&long, "HTTP/1.1 400 ", "Channel id is too large."),
+    ];
+    for (path, status, explain) in table {
+        let (head, mut stream) = Stream::get(&server.worker, path, "1.1");
+        assert!(head.starts_with(status), "{path}: {head}");
+        assert!(head.contains(&format!("X-Nginx-PushStream-Explain: {explain}\r\n")), "{path}: {head}");
+        assert_eq!(stream.piece(), "", "{path}");
+    }
 }

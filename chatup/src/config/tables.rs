@@ -129,8 +129,8 @@ pub enum StatsFrom {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PushStream {
-    /// Whether the worker serves the WebSockets of PushStream clients, under /ws/: channels in the path,
-    /// positions by time and tag.
+    /// Whether the worker serves PushStream's subscribers: WebSockets under /ws/, event sources under
+    /// /ev/, streams under /sub/; channels in the path, positions by time and tag.
     pub enabled: bool,
     /// How a message is written: ~id~, ~time~, ~tag~, ~channel~, ~text~, ~size~, ~event-id~ and
     /// ~event-type~ stand for what the message says; its text is a JSON list of messages. ChatUp's own

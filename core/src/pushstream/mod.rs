@@ -6,14 +6,17 @@
 //! - [`stamp`]: a message's place in time, and the dates that clients write
 //! - [`request`]: which channels, from where on
 //! - [`template`]: a message as text
+//! - [`wire`]: that as bytes, by mode
 //! - [`settings`]: which paths are served, and how
 
 pub mod request;
 pub mod settings;
 pub mod stamp;
 pub mod template;
+pub mod wire;
 
 pub use request::{BadRequest, Since, Want, WantChannel};
-pub use settings::{Location, Settings};
+pub use settings::{Location, Mode, Settings};
 pub use stamp::Stamp;
 pub use template::{Template, View};
+pub use wire::Framing;

@@ -4,7 +4,7 @@
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
-use crate::names::ChannelName;
+use crate::names::{ChannelName, NameError};
 
 use super::stamp::{Stamp, read_date, read_tag};
 
@@ -46,8 +46,12 @@ pub enum BadRequest {
     NoChannel,
     /// A name that no channel can have.
     BadName,
-    /// The word that stands for all channels.
+    /// The word, or the sign, that stands for all channels.
     All,
+    /// A name over the limit.
+    TooLong,
+    /// More channels than one may have.
+    TooMany,
 }
 
 impl BadRequest {
@@ -57,7 +61,9 @@ impl BadRequest {
         match self {
             BadRequest::NoChannel => (400, "No channel id provided."),
             BadRequest::BadName => (403, "Channel id not allowed."),
-            BadRequest::All => (403, "Subscriber could not create channels."),
+            BadRequest::All => (403, "Channel id not authorized for this method."),
+            BadRequest::TooLong => (400, "Channel id is too large."),
+            BadRequest::TooMany => (403, "Number of channels were exceeded."),
         }
     }
 }
@@ -68,20 +74,33 @@ impl Want {
     ///
     /// # Errors
     /// Why nothing can be subscribed to.
-    pub fn read(location: usize, rest: &str, query: &str, headers: &HeaderMap) -> Result<Want, BadRequest> {
+    pub fn read(
+        location: usize,
+        rest: &str,
+        query: &str,
+        headers: &HeaderMap,
+        channels_max: usize,
+    ) -> Result<Want, BadRequest> {
         let since = read_since(query, headers);
         let path = percent_decode_str(rest).decode_utf8().map_err(|_| BadRequest::BadName)?;
         let mut channels: Vec<WantChannel> = Vec::new();
         for part in path.split('/').filter(|part| !part.is_empty()) {
             let (name, last) = split_backtrack(part);
-            if name == "ALL" {
+            if name == "ALL" || name.contains('*') {
                 return Err(BadRequest::All);
             }
-            let name = ChannelName::new(name).map_err(|_| BadRequest::BadName)?;
+            let name = ChannelName::new(name).map_err(|error| match error {
+                NameError::TooLong(_) => BadRequest::TooLong,
+                _ => BadRequest::BadName,
+            })?;
             let since = last.map_or_else(|| since.clone(), Since::Last);
-            if !channels.iter().any(|known| known.name == name) {
-                channels.push(WantChannel { name, since });
+            if channels.iter().any(|known| known.name == name) {
+                continue;
             }
+            if channels.len() == channels_max {
+                return Err(BadRequest::TooMany);
+            }
+            channels.push(WantChannel { name, since });
         }
         if channels.is_empty() { Err(BadRequest::NoChannel) } else { Ok(Want { location, channels }) }
     }
@@ -126,7 +145,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, http::HeaderValue::from_static(value));
         }
-        match Want::read(0, path, query, &map) {
+        match Want::read(0, path, query, &map, 3) {
             Err(error) => format!("{error:?}"),
             Ok(want) => {
                 let shown = want.channels.iter().map(|one| match &one.since {
@@ -147,7 +166,7 @@ mod tests {
         let library = format!("_=1&tag=0&{start}&eventid=");
         let javascript = "time=Sun%20Nov%2022%202026%2012%3A42%3A46%20GMT+0000%20%28UTC%29&tag=0&eventid=";
         type Headers = &'static [(&'static str, &'static str)];
-        let table: [(&str, &str, Headers, &str); 15] = [
+        let table: [(&str, &str, Headers, &str); 18] = [
             ("m_a/e_a", "", &[], "m_a, e_a"),
             ("m_a//e_a/", "", &[], "m_a, e_a"),
             ("m_a%2Fe_a.b2", "", &[], "m_a, e_a last 2"),
@@ -161,6 +180,9 @@ mod tests {
             ("m_a", "eventid=7", &[("last-event-id", "8")], "m_a after event 7"),
             ("m_a/m_a", "", &[], "m_a"),
             ("ALL/m_a", "", &[], "All"),
+            ("m_*", "", &[], "All"),
+            ("a/b/c/a", "", &[], "a, b, c"),
+            ("a/b/c/d/*", "", &[], "TooMany"),
             ("m_a%0A", "", &[], "BadName"),
             ("", "", &[], "NoChannel"),
         ];

@@ -34,6 +34,23 @@ impl Stamp {
         Stamp { second: time.whole_seconds(), tag: millis * OFFSETS + offset.0 % OFFSETS + 1 }
     }
 
+    /// The place so much earlier: on whole seconds, where it is at the beginning or the end of one.
+    #[must_use]
+    pub fn earlier_by(self, millis: u64) -> Stamp {
+        let within = match self.tag {
+            0 | u64::MAX => {
+                let second = self.second.saturating_sub(millis.div_ceil(1_000));
+                return Stamp { second, tag: self.tag };
+            }
+            tag => (tag - 1) / OFFSETS,
+        };
+        if millis == 0 {
+            return self;
+        }
+        let at = (self.second * 1_000 + within).saturating_sub(millis);
+        Stamp { second: at / 1_000, tag: at % 1_000 * OFFSETS }
+    }
+
     /// The second as an HTTP date; the first of all for one that no calendar has.
     #[must_use]
     pub fn date(self) -> String {
@@ -152,6 +169,14 @@ mod tests {
         assert!(at(1_000, OFFSETS - 1) < at(1_001, OFFSETS));
         assert!(at(1_999, 7) < at(2_000, 8));
         assert_eq!(at(0, 0), Stamp { second: 0, tag: 1 });
+        let earlier = [(0, 4, 0), (1, 4, 0), (u64::MAX, 4, u64::MAX), (10 * OFFSETS + 3, 4, 510 * OFFSETS)];
+        for (tag, second, expected) in earlier {
+            let stamp = Stamp { second: 5, tag }.earlier_by(500);
+            let expected =
+                if tag == 1 { Stamp { second, tag: 500 * OFFSETS } } else { Stamp { second, tag: expected } };
+            assert_eq!(stamp, expected, "{tag}");
+        }
+        assert_eq!(at(5_000, 1).earlier_by(0), at(5_000, 1));
         assert_eq!(at(5_000, 1).date(), "Thu, 01 Jan 1970 00:00:05 GMT");
     }
 

@@ -2,20 +2,17 @@
 
 use std::io::Write;
 
-use crate::names::ChannelName;
-use crate::position::Offset;
-
 use super::Stamp;
 
 /// What the keywords stand for.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// `~id~`: the message's number in its channel.
-    pub id: Offset,
+    /// `~id~`: the message's number in its channel; negative for what is none.
+    pub id: i64,
     /// `~time~` and `~tag~`.
     pub stamp: Stamp,
     /// `~channel~`.
-    pub channel: &'a ChannelName,
+    pub channel: &'a str,
     /// `~text~`, and its length in bytes, `~size~`.
     pub text: &'a [u8],
     /// `~event-id~`; empty where it has none.
@@ -91,10 +88,10 @@ impl Template {
             // Writing to memory does not fail.
             let _ = match piece {
                 Piece::Literal(text) => out.write_all(text.as_bytes()),
-                Piece::Keyword(Keyword::Id) => write!(out, "{}", view.id.0),
+                Piece::Keyword(Keyword::Id) => write!(out, "{}", view.id),
                 Piece::Keyword(Keyword::Time) => out.write_all(view.stamp.date().as_bytes()),
                 Piece::Keyword(Keyword::Tag) => write!(out, "{}", view.stamp.tag),
-                Piece::Keyword(Keyword::Channel) => out.write_all(view.channel.as_str().as_bytes()),
+                Piece::Keyword(Keyword::Channel) => out.write_all(view.channel.as_bytes()),
                 Piece::Keyword(Keyword::Text) => out.write_all(view.text),
                 Piece::Keyword(Keyword::Size) => write!(out, "{}", view.text.len()),
                 Piece::Keyword(Keyword::EventId) => out.write_all(view.event_id.as_bytes()),
@@ -110,11 +107,10 @@ mod tests {
 
     #[test]
     fn keywords_stand_for_what_the_message_says() {
-        let channel = ChannelName::new("m_a").unwrap();
         let view = View {
-            id: Offset(7),
+            id: 7,
             stamp: Stamp { second: 784_111_777, tag: 3 },
-            channel: &channel,
+            channel: "m_a",
             text: "[\"ä\"]".as_bytes(),
             event_id: "e1",
             event_type: "",

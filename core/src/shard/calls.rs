@@ -67,6 +67,8 @@ impl Shard {
             let Some(connection) = self.connections.get(key) else { return bytes.len() };
             let more = match connection.phase {
                 Phase::Head => self.process_head(key, &bytes[used..], outside),
+                // Nothing more is to be asked on it.
+                Phase::Open if self.streams(connection).is_some() => return bytes.len(),
                 Phase::Open | Phase::Closing { hang_up: false, .. } => {
                     self.process_frame(key, &mut bytes[used..], outside)
                 }
@@ -108,6 +110,10 @@ impl Shard {
                     Dialect::SocketIo(version) => self.socketio_requested(key, version, outside),
                 }
                 used
+            }
+            Head::Stream(stream) => {
+                self.stream_requested(key, stream, outside);
+                bytes.len()
             }
             Head::Get(path, query) => {
                 let answer = match outside.http_get(key, &path, &query) {

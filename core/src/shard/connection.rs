@@ -3,6 +3,7 @@
 
 use smallvec::SmallVec;
 
+use crate::http_head::Stream;
 use crate::names::RoomName;
 use crate::position::{Offset, Position};
 use crate::pushstream::Want;
@@ -107,6 +108,8 @@ pub(super) struct Talk {
     /// More than one if it has left and joined again before the first answer.
     pub(super) joins: Vec<PendingJoin>,
     pub(super) pending: Vec<PendingSubscribe>,
+    /// The head of an answer without end, until its channels are open.
+    pub(super) stream: Option<Stream>,
     /// When a client that waits for pings of its own kind was last sent one.
     pub(super) pinged_at: Ticks,
 }
@@ -191,6 +194,11 @@ impl Connection {
             && self.talk.as_deref().is_none_or(|talk| talk.session.room().is_none())
     }
 
+    /// An answer without end is asked for, and its head is not sent.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.talk.as_deref().is_some_and(|talk| talk.stream.is_some())
+    }
+
     /// Something of it waits to be sent, messages aside.
     pub(super) fn has_unsent(&self) -> bool {
         self.control.is_some() || self.rest.is_some() || self.blocked
@@ -199,6 +207,7 @@ impl Connection {
     /// Forgets what is not worth keeping.
     pub(super) fn tidy(&mut self) {
         if self.form.socketio().is_none()
+            && !self.is_unanswered()
             && self.talk.as_deref().is_some_and(|talk| talk.session.is_blank() && talk.pending.is_empty())
         {
             self.talk = None;

@@ -6,9 +6,8 @@ use crate::message;
 use crate::names::ChannelName;
 use crate::position::{Offset, Position};
 use crate::protocol::message_of;
-use crate::pushstream::{Location, Since, Stamp, Template, View};
-use crate::room_log::{FrameRun, RoomLog};
-use crate::websocket;
+use crate::pushstream::{Framing, Location, Mode, Settings, Since, Stamp, View, wire};
+use crate::room_log::{FrameRun, LogLimits, RoomLog};
 
 use super::deflated::{DeflatedLog, Deflating};
 
@@ -25,14 +24,35 @@ impl Form {
     /// Besides locations.
     pub(super) const OTHERS: usize = 4;
 
+    /// So many for each location: in frames or chunks, and as they are.
+    pub(super) const OF_LOCATION: usize = 2;
+
     /// Of the PushStream location with this number.
-    pub(super) fn of_location(number: usize) -> Option<Form> {
+    pub(super) fn of_location(number: usize, framing: Framing) -> Option<Form> {
+        let number = number * Form::OF_LOCATION + usize::from(framing == Framing::None);
         u8::try_from(number + Form::OTHERS).ok().map(Form)
     }
 
     /// The location's number.
     pub(super) fn location(self) -> Option<usize> {
-        usize::from(self.0).checked_sub(Form::OTHERS)
+        Some(usize::from(self.0).checked_sub(Form::OTHERS)? / Form::OF_LOCATION)
+    }
+
+    /// How messages are told apart, of a location in this mode.
+    pub(super) fn framing(self, mode: Mode) -> Framing {
+        let raw = usize::from(self.0)
+            .checked_sub(Form::OTHERS)
+            .is_some_and(|number| number % Form::OF_LOCATION == 1);
+        match mode {
+            Mode::WebSocket => Framing::WebSocket,
+            _ if raw => Framing::None,
+            _ => Framing::Chunks,
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn count(settings: &Settings) -> usize {
+        Form::OTHERS + Form::OF_LOCATION * settings.locations.len()
     }
 
     pub(super) fn index(self) -> usize {
@@ -57,7 +77,7 @@ pub(super) struct Forms {
 /// frame, a list of all of it; it stands at its last message, and before that stand empty ones.
 #[derive(Debug)]
 struct Rendered {
-    location: usize,
+    form: Form,
     subscribers: u32,
     log: RoomLog,
 }
@@ -80,13 +100,12 @@ impl Forms {
         }
         if let Some(rendered) = self.rendered_mut(form) {
             rendered.subscribers = rendered.subscribers.saturating_sub(1);
-            self.rendered.retain(|one| one.subscribers > 0);
+            // It stays as long as the channel is open: whoever comes and goes does not cost it anew.
         }
     }
 
     fn rendered_mut(&mut self, form: Form) -> Option<&mut Rendered> {
-        let location = form.location()?;
-        self.rendered.iter_mut().find(|one| one.location == location)
+        self.rendered.iter_mut().find(|one| one.form == form)
     }
 
     /// Bytes that they take.
@@ -104,14 +123,13 @@ impl Forms {
         form: Form,
         tools: Tools<'_>,
     ) -> &'a RoomLog {
-        let Some(location) = form.location() else {
+        let Some(number) = form.location() else {
             let deflating = tools.deflating.filter(|_| form == Form::DEFLATED);
             return self.deflated.or(plain, cursor, deflating);
         };
-        let template = tools.locations.get(location).map(|location| &location.template);
-        match self.rendered.iter_mut().find(|one| one.location == location).zip(template) {
-            Some((rendered, template)) => {
-                rendered.follow(plain, name, template);
+        match self.rendered.iter_mut().find(|one| one.form == form).zip(tools.locations.get(number)) {
+            Some((rendered, location)) => {
+                rendered.follow(plain, name, location);
                 &rendered.log
             }
             // Nobody of this form subscribes.
@@ -124,48 +142,61 @@ impl Forms {
         &mut self,
         plain: &RoomLog,
         name: &ChannelName,
-        (location, template): (usize, &Template),
-        since: &Since,
+        (form, location): (Form, &Location),
+        (since, flush_interval_ms): (&Since, u64),
     ) -> Offset {
-        let wanted = place(plain, since);
-        let place = self.rendered.iter().position(|one| one.location == location);
+        let wanted = place(plain, since, flush_interval_ms);
+        let place = self.rendered.iter().position(|one| one.form == form);
         let rendered = match place {
             Some(place) => &mut self.rendered[place],
             None => {
-                let log = RoomLog::new(plain.head(), plain.limits());
-                self.rendered.push(Rendered { location, subscribers: 0, log });
+                let log = RoomLog::new(plain.head(), limits(plain));
+                self.rendered.push(Rendered { form, subscribers: 0, log });
                 let last = self.rendered.len() - 1;
                 &mut self.rendered[last]
             }
         };
-        rendered.follow(plain, name, template);
+        rendered.follow(plain, name, location);
         if wanted < rendered.log.back(u32::MAX) {
-            rendered.rebuild(plain, name, template, wanted);
+            // All of it, so that nobody else has to.
+            rendered.rebuild(plain, name, location);
         }
         rendered.log.boundary(wanted)
     }
 }
 
 impl Rendered {
-    /// Takes up what is new in the plain log, as one list.
-    fn follow(&mut self, plain: &RoomLog, name: &ChannelName, template: &Template) {
+    /// Takes up what is new in the plain log, in lists.
+    fn follow(&mut self, plain: &RoomLog, name: &ChannelName, location: &Location) {
         let (here, there) = (self.log.head(), plain.head());
-        if here.epoch != there.epoch || here.offset < plain.back(u32::MAX) || here.offset > there.offset {
-            return self.rebuild(plain, name, template, plain.back(u32::MAX));
+        let oldest = plain.back(u32::MAX);
+        if here.epoch != there.epoch || here.offset < oldest || here.offset > there.offset {
+            return self.rebuild(plain, name, location);
         }
         if here.offset < there.offset {
             let run = plain.run_after(here.offset, usize::MAX);
-            self.append(&run, 0..run.ids.len(), name, template);
+            let mut from = 0;
+            while from < run.ids.len() {
+                let mut bytes = 0;
+                let fits = |index: &usize| {
+                    bytes += run.frame(*index).len();
+                    bytes <= LIST_BYTES_MAX
+                };
+                let count = (from..run.ids.len()).take_while(fits).count().max(1);
+                self.append(&run, from..from + count, name, location);
+                from += count;
+            }
         }
+        self.log.let_go_before(oldest);
     }
 
-    /// Begins anew behind `from`, each message by itself: then everybody's place is one to begin at.
-    fn rebuild(&mut self, plain: &RoomLog, name: &ChannelName, template: &Template, from: Offset) {
-        let run = plain.run_after(from, usize::MAX);
+    /// Begins anew with all that is kept, each message by itself: then everybody's place is one to begin at.
+    fn rebuild(&mut self, plain: &RoomLog, name: &ChannelName, location: &Location) {
+        let run = plain.run_after(plain.back(u32::MAX), usize::MAX);
         let before = Position { epoch: run.epoch, offset: run.before, id: run.before_id };
-        self.log = RoomLog::new(before, plain.limits());
+        self.log = RoomLog::new(before, limits(plain));
         for one in 0..run.ids.len() {
-            self.append(&run, one..one + 1, name, template);
+            self.append(&run, one..one + 1, name, location);
         }
     }
 
@@ -175,7 +206,7 @@ impl Rendered {
         run: &FrameRun,
         of: std::ops::Range<usize>,
         name: &ChannelName,
-        template: &Template,
+        location: &Location,
     ) {
         let mut text = vec![b'['];
         let mut time = message::UnixMillis::default();
@@ -190,15 +221,18 @@ impl Rendered {
         text.push(b']');
         let Some(last) = of.end.checked_sub(1) else { return };
         let id = Offset(run.before.0 + last as u64 + 1);
-        let view =
-            View { id, stamp: Stamp::of(time, id), channel: name, text: &text, event_id: "", event_type: "" };
-        let (mut rendered, mut frame) = (Vec::new(), Vec::new());
-        template.render(&view, &mut rendered);
-        websocket::text_frame(&rendered, &mut frame);
-        for index in of {
-            let bytes: &[u8] = if index == last { &frame } else { &[] };
-            self.log.append(run.ids[index], bytes.len(), |out| out.extend_from_slice(bytes));
-        }
+        let view = View {
+            id: i64::try_from(id.0).unwrap_or(i64::MAX),
+            stamp: Stamp::of(time, id),
+            channel: name.as_str(),
+            text: &text,
+            event_id: "",
+            event_type: "",
+        };
+        let mut frame = Vec::new();
+        let framing = self.form.framing(location.mode);
+        wire::message(location.mode, framing, &location.template, &view, &mut frame);
+        self.log.append_list(&run.ids[of], frame.len(), |out| out.extend_from_slice(&frame));
     }
 }
 
@@ -215,43 +249,71 @@ pub(super) fn head_stamp(plain: &RoomLog) -> Option<Stamp> {
 }
 
 /// How far clocks of servers may be apart, in seconds: so much older messages are looked at, too.
-const SKEW_S: u64 = 5;
+pub(super) const SKEW_S: u64 = 5;
+/// Bytes of the messages of one list, about: a slow client keeps the rest of one.
+const LIST_BYTES_MAX: usize = 16 * 1024;
 /// Messages that are looked at in one piece.
 const LOOKED_AT: u64 = 64;
 
-/// The place behind which all that is wanted stands.
-fn place(plain: &RoomLog, since: &Since) -> Offset {
+/// As many messages as the plain log, whatever they take: it lets go of what the plain one has let go of.
+fn limits(plain: &RoomLog) -> LogLimits {
+    LogLimits { bytes_max: usize::MAX, ..plain.limits() }
+}
+
+/// The place behind which all that is wanted stands. A place in time that is no message of this channel is
+/// one of another's, which may have been sent when what was said here shortly before was still gathered:
+/// that is wanted too.
+fn place(plain: &RoomLog, since: &Since, flush_interval_ms: u64) -> Offset {
     let head = plain.head_offset();
     let after = match since {
         Since::Now | Since::Event(_) => return head,
         Since::Last(count) => return plain.back(*count),
         Since::After(stamp) => *stamp,
     };
-    let (mut first, mut at) = (head, head);
     let oldest = plain.back(u32::MAX);
+    let first_kept = plain.run_after(oldest, 1);
+    let earlier = after.earlier_by(flush_interval_ms);
+    if first_kept.ids.is_empty() || earlier.second + SKEW_S < stamp_of(&first_kept, 0).second {
+        return oldest;
+    }
+    let (mut first, mut at) = (head, head);
     while at > oldest {
         let from = Offset(at.0.saturating_sub(LOOKED_AT).max(oldest.0));
         let run = plain.run_after(from, usize::try_from(at.0 - from.0).unwrap_or(usize::MAX));
+        let mut all_old = true;
         for index in (0..run.ids.len()).rev() {
             let (stamp, offset) = (stamp_of(&run, index), Offset(from.0 + index as u64 + 1));
             if stamp == after {
                 // This very message was the last.
                 return offset;
             }
-            if stamp > after {
+            if stamp > earlier {
                 first = Offset(offset.0 - 1);
-            } else if stamp.second + SKEW_S < after.second {
-                return first;
             }
+            all_old &= stamp.second + SKEW_S < earlier.second;
+        }
+        if all_old {
+            break;
         }
         at = from;
     }
     first
 }
 
-/// Where a client is that was in another past: behind the same message, if it is there.
+/// Where a client is that was in another past: behind the same message, or one said then, if that is there;
+/// else before everything.
 pub(super) fn same_place(old: &RoomLog, new: &RoomLog, cursor: Offset) -> Offset {
-    let run = old.run_after(Offset(cursor.0.saturating_sub(1)), 1);
-    let found = run.ids.first().and_then(|id| new.find(*id));
-    found.unwrap_or_else(|| new.head_offset())
+    let beginning = new.back(u32::MAX);
+    if cursor == Offset::START {
+        return beginning;
+    }
+    let Some(id) = old.id_at(cursor) else { return beginning };
+    if let Some(found) = new.find(id) {
+        return found;
+    }
+    let run = old.run_after(Offset(cursor.0 - 1), 1);
+    if run.ids.first() == Some(&id) {
+        return place(new, &Since::After(stamp_of(&run, 0)), 0);
+    }
+    beginning
 }

@@ -85,6 +85,9 @@ impl Shard {
             }
             _ => refusal.code().into(),
         };
+        if self.end_stream(key, refusal, outside) {
+            return;
+        }
         self.forget(key, outside);
         let now = self.ticks;
         let Some(connection) = self.connections.get_mut(key) else { return };

@@ -242,7 +242,7 @@ impl Shard {
             flights: Vec::new(),
             batch: 1,
             again: Vec::new(),
-            memos: (0..Form::OTHERS + config.services.pushstream.locations.len()).map(|_| None).collect(),
+            memos: (0..Form::count(&config.services.pushstream)).map(|_| None).collect(),
             deflating: config.services.deflate.then(Box::default),
             flushing: VecDeque::new(),
             flush_interval_ms: config.flush_interval_ms,

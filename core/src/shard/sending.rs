@@ -286,7 +286,8 @@ impl Shard {
             }
             What::Log { slice, channel, before, after } => {
                 let (reached, rest) = slice.cut(bytes);
-                let reached = reached.max(before);
+                // Nothing taken is nothing reached, however many messages without bytes of their own follow.
+                let reached = if bytes == 0 { before } else { reached.max(before) };
                 self.counters.deliveries -= after.0 - reached.0;
                 if let Some(one) = connection.subscriptions.iter_mut().find(|one| one.channel == channel) {
                     one.cursor = reached;

@@ -2,6 +2,7 @@
 //! who has seen more of it than the copy has: on another shard, or on this one before a pause. Where
 //! other processes publish too, the owner catches up with the broker first.
 
+use crate::message::UnixMillis;
 use crate::names::ChannelName;
 use crate::position::Position;
 use crate::pushstream::{Since, Stamp};
@@ -9,7 +10,7 @@ use crate::room_log::RoomLog;
 
 use super::channels::ShardMessage;
 use super::connection::PendingSubscribe;
-use super::forms::head_stamp;
+use super::forms::{SKEW_S, head_stamp};
 use super::slab::Key;
 use super::{Outside, Shard};
 
@@ -56,8 +57,12 @@ impl StoreSyncs {
 }
 
 /// Whether somebody has seen what is newer than anything here.
-fn is_behind(log: &RoomLog, since: &Since) -> bool {
+fn is_behind(log: &RoomLog, since: &Since, now: UnixMillis) -> bool {
     let Since::After(stamp) = since else { return false };
+    // What nobody can have said yet is made up.
+    if stamp.second > now.whole_seconds() + SKEW_S {
+        return false;
+    }
     let head = head_stamp(log).unwrap_or(Stamp { second: 0, tag: 0 });
     head.second < stamp.second
         || (head.second == stamp.second && stamp.tag < u64::MAX && head.tag < stamp.tag)
@@ -85,7 +90,7 @@ impl Shard {
             };
             let unsure = match (item.position, since) {
                 (Some(position), _) => of_position(position),
-                (None, Some(since)) => is_behind(log, since),
+                (None, Some(since)) => is_behind(log, since, self.now.unix),
                 (None, None) => continue,
             };
             let number = *item.answer.get_or_insert(self.last_sync.next());

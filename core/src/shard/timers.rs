@@ -129,6 +129,7 @@ impl Shard {
                 if connection.form.socketio().is_some() {
                     self.socketio_ping(key, now);
                 }
+                let streams = self.connections.get(key).is_some_and(|one| self.streams(one).is_some());
                 let limits = &self.rules.limits;
                 let Some(connection) = self.connections.get_mut(key) else { return };
                 let stalled = connection.blocked && connection.since.after(limits.write_stall_ms_max) <= now;
@@ -142,6 +143,8 @@ impl Shard {
                     self.close(key, Refusal::PingTimeout, outside);
                 } else if idle {
                     self.close(key, Refusal::IdleTooLong, outside);
+                } else if silent && streams {
+                    self.ping_stream(key, now);
                 } else if silent && !connection.pinged {
                     connection.pinged = true;
                     // After a pause of the whole process the time to answer begins now, not then.

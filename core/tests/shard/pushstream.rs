@@ -163,9 +163,65 @@ fn a_new_past_goes_on_behind_the_same_message() {
 }
 
 #[test]
+fn what_was_gathered_in_another_channel_is_not_lost_by_coming_back() {
+    let mut rig = Rig::gathering(Limits::default(), 600);
+    let (key, _) = ask(&mut rig, "/ws/m_a/m_b");
+    rig.broker_opens();
+    // In the last half second of a second one is gathered here, and another sent there in the next one.
+    publish(&mut rig, "m_a", 1);
+    rig.pass(300);
+    rig.publish("m_b", 1, &message(2));
+    publish(&mut rig, "m_a", 2);
+    rig.publish("m_a", 3, &message(3));
+    rig.pass(310);
+    let given = rig.given(key);
+    assert!(given.contains("38 GMT.m_a.[") && !given.contains("m_b"), "{given}");
+    rig.cut(key);
+    let back = format!("/ws/m_a/m_b?tag=0&time={}", format!("{DATE}38 GMT").replace(' ', "%20"));
+    let (key, given) = ask(&mut rig, &back);
+    let given = [given, rig.given(key)].join("\n");
+    assert!(given.contains(&format!("m_b.[{}]", message(2))), "{given}");
+}
+
+#[test]
+fn a_new_past_hides_nothing_that_was_not_sent() {
+    // What was sent before, and what there is in the new past: what is sent then.
+    let table: [(&[u64], &[u64], &[u64]); 4] = [
+        (&[], &[1, 2], &[1, 2]),
+        (&[1, 2, 3], &[2, 3, 4], &[4]),
+        (&[1, 2, 3], &[1, 2, 5, 6], &[5, 6]),
+        (&[1], &[4, 5], &[4, 5]),
+    ];
+    for (before, after, expected) in table {
+        let mut rig = Rig::new(Limits::default());
+        let (key, _) = ask(&mut rig, "/ws/m_a");
+        rig.broker_opens();
+        for (offset, number) in (1..).zip(before) {
+            rig.publish("m_a", offset, &message(*number));
+        }
+        rig.given(key);
+        let name = ChannelName::new("m_a").unwrap();
+        let epoch = Epoch(EPOCH.0 + 1);
+        let start = Position { epoch, offset: Offset::START, id: MessageId::NONE };
+        // Other ids than before, so that only the time tells.
+        let messages = (1..).zip(after).map(|(offset, number)| {
+            let mut one = publication("m_a", epoch, offset, &message(*number));
+            one.id = MessageId(u128::from(*number) + 100);
+            one
+        });
+        let tail = ChannelTail { channel: name, before: start, messages: messages.collect() };
+        rig.event(Event::Renewed(tail));
+        assert_eq!(rig.given(key), all_sent("m_a", expected.iter().copied()), "{before:?} {after:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_had_ends_with_a_reason() {
     let table = [
-        ("/ws/ALL", r#"close 1008 {"http_status":403,"explain":"Subscriber could not create channels."}"#),
+        (
+            "/ws/ALL",
+            r#"close 1008 {"http_status":403,"explain":"Channel id not authorized for this method."}"#,
+        ),
         ("/ws/", r#"close 1008 {"http_status":400,"explain":"No channel id provided."}"#),
         ("/ws/a%0A", r#"close 1008 {"http_status":403,"explain":"Channel id not allowed."}"#),
     ];

@@ -103,7 +103,7 @@ impl Rig {
             services: Services {
                 origins: Origins::loopback(),
                 deflate: true,
-                pushstream: Settings::chatup("~time~.~channel~.~text~"),
+                pushstream: Settings::chatup("~time~.~channel~.~text~", 64),
                 socket_io: true,
             },
             shared_store: false,

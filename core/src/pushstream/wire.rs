@@ -1,0 +1,128 @@
+//! Messages as bytes on the wire, by the mode of their location.
+
+use std::io::Write;
+
+use crate::websocket;
+
+use super::{Mode, Template, View};
+
+/// How a stream without end is cut into pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// By WebSocket frames.
+    WebSocket,
+    /// In HTTP's chunks.
+    Chunks,
+    /// Not at all: by the end of the connection (HTTP 1.0).
+    None,
+}
+
+/// Ends a message of an event source.
+const END_OF_EVENT: &[u8] = b"\n";
+/// Ends a message of a stream.
+const END_OF_LINE: &[u8] = b"\r\n";
+
+/// Appends a message.
+pub fn message(mode: Mode, framing: Framing, template: &Template, view: &View<'_>, out: &mut Vec<u8>) {
+    let mut text = Vec::new();
+    match mode {
+        Mode::WebSocket => template.render(view, &mut text),
+        Mode::Streaming => {
+            template.render(view, &mut text);
+            text.extend_from_slice(END_OF_LINE);
+        }
+        Mode::EventSource => event(template, view, &mut text),
+    }
+    frame(framing, &text, out);
+}
+
+/// Each line by itself, behind its id and kind where it has them.
+fn event(template: &Template, view: &View<'_>, out: &mut Vec<u8>) {
+    // Writing to memory does not fail.
+    if !view.event_id.is_empty() {
+        let _ = writeln!(out, "id: {}", view.event_id);
+    }
+    if !view.event_type.is_empty() {
+        let _ = writeln!(out, "event: {}", view.event_type);
+    }
+    for line in view.text.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.is_empty()) {
+        out.extend_from_slice(b"data: ");
+        template.render(&View { text: line, ..*view }, out);
+        out.push(b'\n');
+    }
+    out.extend_from_slice(END_OF_EVENT);
+}
+
+/// Appends what an event source or a stream is sent so that it stays open.
+pub fn ping(mode: Mode, framing: Framing, template: &Template, view: &View<'_>, out: &mut Vec<u8>) {
+    match mode {
+        Mode::EventSource => frame(framing, b": -1\n", out),
+        Mode::Streaming => message(mode, framing, template, view, out),
+        Mode::WebSocket => out.extend_from_slice(&websocket::PING_FRAME),
+    }
+}
+
+/// Appends what comes at once, before any message.
+pub fn beginning(mode: Mode, framing: Framing, out: &mut Vec<u8>) {
+    if mode == Mode::EventSource {
+        frame(framing, b": \n", out);
+    }
+}
+
+/// Appends the end of a stream.
+pub fn end(framing: Framing, out: &mut Vec<u8>) {
+    if framing == Framing::Chunks {
+        out.extend_from_slice(b"0\r\n\r\n");
+    }
+}
+
+fn frame(framing: Framing, bytes: &[u8], out: &mut Vec<u8>) {
+    match framing {
+        Framing::WebSocket => websocket::text_frame(bytes, out),
+        Framing::Chunks => {
+            let _ = write!(out, "{:x}\r\n", bytes.len());
+            out.extend_from_slice(bytes);
+            out.extend_from_slice(b"\r\n");
+        }
+        Framing::None => out.extend_from_slice(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pushstream::Stamp;
+
+    #[test]
+    fn messages_by_mode() {
+        let view = |text: &'static str, event_id: &'static str| View {
+            id: 3,
+            stamp: Stamp { second: 0, tag: 1 },
+            channel: "a",
+            text: text.as_bytes(),
+            event_id,
+            event_type: event_id,
+        };
+        let built = |mode, framing, text, event_id| {
+            let mut out = Vec::new();
+            message(mode, framing, &Template::new("~id~:~text~"), &view(text, event_id), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let table = [
+            (Mode::Streaming, Framing::None, "x", "", "3:x\r\n"),
+            (Mode::Streaming, Framing::Chunks, "x", "", "5\r\n3:x\r\n\r\n"),
+            (Mode::EventSource, Framing::None, "x", "", "data: 3:x\n\n"),
+            (
+                Mode::EventSource,
+                Framing::None,
+                "a\r\nb\n\nc",
+                "e",
+                "id: e\nevent: e\ndata: 3:a\ndata: 3:b\ndata: 3:c\n\n",
+            ),
+            (Mode::EventSource, Framing::Chunks, "x", "", "b\r\ndata: 3:x\n\n\r\n"),
+        ];
+        for (mode, framing, text, event_id, expected) in table {
+            assert_eq!(built(mode, framing, text, event_id), expected, "{mode:?} {framing:?} {text:?}");
+        }
+    }
+}

@@ -21,6 +21,15 @@ pub const IDEMPOTENCY_KEYS_PER_CHANNEL_MAX: usize = 100_000;
 pub const EVENT_NAME_BYTES_MAX: usize = 64;
 /// Largest call id: the largest integer that JavaScript holds exactly (2^53 - 1).
 pub const CALL_ID_MAX: u64 = (1 << 53) - 1;
+/// How far clocks of servers may be apart, in seconds: a PushStream client's place in time is looked for
+/// among so much older messages, too.
+pub const CLOCK_SKEW_S: u64 = 5;
+/// Messages that are looked at in one piece for a place in time.
+pub const LOOKED_AT_ONCE: u64 = 64;
+/// Bytes of the messages of one list to PushStream clients, about: a slow one keeps the rest of one.
+pub const LIST_BYTES_MAX: usize = 16 * 1024;
+/// How long a client of engine.io 3 waits for the answer to its ping, in milliseconds, as the original says.
+pub const ENGINE_IO_3_PONG_MS: u64 = 60_000;
 
 /// Largest token, in bytes, looked at before anything is decoded: 8 MiB would cost 80 ms.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::json_depth::is_too_deep;
-use crate::limits::CALL_ID_MAX;
+use crate::limits::{CALL_ID_MAX, ENGINE_IO_3_PONG_MS};
 use crate::names::RoomName;
 use crate::protocol::{Call, Done};
 use crate::refusal::{Refusal, Refused};
@@ -15,8 +15,6 @@ use crate::websocket;
 
 /// The path.
 pub const PATH: &str = "/socket.io/";
-/// How long a client of engine.io 3 waits for an answer to its ping, in milliseconds.
-const PONG_WITHIN_MS_3: u64 = 60_000;
 /// The call of an event that wants no answer.
 pub const NO_ANSWER: u64 = CALL_ID_MAX + 1;
 
@@ -74,7 +72,7 @@ impl Version {
             ping_interval: u64,
             ping_timeout: u64,
         }
-        let within = if self == Version::Three { PONG_WITHIN_MS_3 } else { pong_within_ms };
+        let within = if self == Version::Three { ENGINE_IO_3_PONG_MS } else { pong_within_ms };
         let sid = format!("{id:032x}");
         let opening = Opening { sid: &sid, upgrades: [], ping_interval: ping_after_ms, ping_timeout: within };
         frame(out, |text| {

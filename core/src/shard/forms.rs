@@ -1,7 +1,8 @@
 //! The forms in which a channel's messages go out: as they are, compressed, and as the templates of
-//! PushStream locations have them. The plain log stays the truth; the others follow it while somebody
-//! subscribes who wants them.
+//! PushStream locations have them. The plain log stays the truth; the others follow it when somebody is
+//! sent something who wants them.
 
+use crate::limits::{CLOCK_SKEW_S, LIST_BYTES_MAX, LOOKED_AT_ONCE};
 use crate::message;
 use crate::names::ChannelName;
 use crate::position::{Offset, Position};
@@ -73,12 +74,12 @@ pub(super) struct Forms {
     rendered: Vec<Rendered>,
 }
 
-/// Messages as a location's template has them, in WebSocket frames. What was gathered before a send is one
-/// frame, a list of all of it; it stands at its last message, and before that stand empty ones.
+/// Messages as a location's template has them. What was gathered before a send is one frame, a list of all
+/// of it; it stands at its last message, and before that stand empty ones. It stays as long as the channel is
+/// open: whoever comes and goes does not cost it anew.
 #[derive(Debug)]
 struct Rendered {
     form: Form,
-    subscribers: u32,
     log: RoomLog,
 }
 
@@ -88,9 +89,6 @@ impl Forms {
         if form == Form::DEFLATED {
             self.deflated.joined();
         }
-        if let Some(rendered) = self.rendered_mut(form) {
-            rendered.subscribers += 1;
-        }
     }
 
     /// One of them has gone.
@@ -98,14 +96,6 @@ impl Forms {
         if form == Form::DEFLATED {
             self.deflated.left();
         }
-        if let Some(rendered) = self.rendered_mut(form) {
-            rendered.subscribers = rendered.subscribers.saturating_sub(1);
-            // It stays as long as the channel is open: whoever comes and goes does not cost it anew.
-        }
-    }
-
-    fn rendered_mut(&mut self, form: Form) -> Option<&mut Rendered> {
-        self.rendered.iter_mut().find(|one| one.form == form)
     }
 
     /// Bytes that they take.
@@ -132,7 +122,7 @@ impl Forms {
                 rendered.follow(plain, name, location);
                 &rendered.log
             }
-            // Nobody of this form subscribes.
+            // Nobody of this form has ever subscribed.
             None => plain,
         }
     }
@@ -151,7 +141,7 @@ impl Forms {
             Some(place) => &mut self.rendered[place],
             None => {
                 let log = RoomLog::new(plain.head(), limits(plain));
-                self.rendered.push(Rendered { form, subscribers: 0, log });
+                self.rendered.push(Rendered { form, log });
                 let last = self.rendered.len() - 1;
                 &mut self.rendered[last]
             }
@@ -248,13 +238,6 @@ pub(super) fn head_stamp(plain: &RoomLog) -> Option<Stamp> {
     (!run.ids.is_empty()).then(|| stamp_of(&run, 0))
 }
 
-/// How far clocks of servers may be apart, in seconds: so much older messages are looked at, too.
-pub(super) const SKEW_S: u64 = 5;
-/// Bytes of the messages of one list, about: a slow client keeps the rest of one.
-const LIST_BYTES_MAX: usize = 16 * 1024;
-/// Messages that are looked at in one piece.
-const LOOKED_AT: u64 = 64;
-
 /// As many messages as the plain log, whatever they take: it lets go of what the plain one has let go of.
 fn limits(plain: &RoomLog) -> LogLimits {
     LogLimits { bytes_max: usize::MAX, ..plain.limits() }
@@ -273,12 +256,12 @@ fn place(plain: &RoomLog, since: &Since, flush_interval_ms: u64) -> Offset {
     let oldest = plain.back(u32::MAX);
     let first_kept = plain.run_after(oldest, 1);
     let earlier = after.earlier_by(flush_interval_ms);
-    if first_kept.ids.is_empty() || earlier.second + SKEW_S < stamp_of(&first_kept, 0).second {
+    if first_kept.ids.is_empty() || earlier.second + CLOCK_SKEW_S < stamp_of(&first_kept, 0).second {
         return oldest;
     }
     let (mut first, mut at) = (head, head);
     while at > oldest {
-        let from = Offset(at.0.saturating_sub(LOOKED_AT).max(oldest.0));
+        let from = Offset(at.0.saturating_sub(LOOKED_AT_ONCE).max(oldest.0));
         let run = plain.run_after(from, usize::try_from(at.0 - from.0).unwrap_or(usize::MAX));
         let mut all_old = true;
         for index in (0..run.ids.len()).rev() {
@@ -290,7 +273,7 @@ fn place(plain: &RoomLog, since: &Since, flush_interval_ms: u64) -> Offset {
             if stamp > earlier {
                 first = Offset(offset.0 - 1);
             }
-            all_old &= stamp.second + SKEW_S < earlier.second;
+            all_old &= stamp.second + CLOCK_SKEW_S < earlier.second;
         }
         if all_old {
             break;

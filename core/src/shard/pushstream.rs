@@ -67,9 +67,6 @@ impl Shard {
         if !self.rules.anonymous_subscribe {
             return self.refuse_pushstream(key, Refusal::NotAuthenticated, outside);
         }
-        if want.channels.len() > self.rules.limits.channels_per_connection_max as usize {
-            return self.refuse_pushstream(key, Refusal::TooManyChannels, outside);
-        }
         let open = |name: &crate::names::ChannelName| Subscribe {
             channel: name.clone(),
             position: None,

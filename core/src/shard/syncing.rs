@@ -2,6 +2,7 @@
 //! who has seen more of it than the copy has: on another shard, or on this one before a pause. Where
 //! other processes publish too, the owner catches up with the broker first.
 
+use crate::limits::CLOCK_SKEW_S;
 use crate::message::UnixMillis;
 use crate::names::ChannelName;
 use crate::position::Position;
@@ -10,7 +11,7 @@ use crate::room_log::RoomLog;
 
 use super::channels::ShardMessage;
 use super::connection::PendingSubscribe;
-use super::forms::{SKEW_S, head_stamp};
+use super::forms::head_stamp;
 use super::slab::Key;
 use super::{Outside, Shard};
 
@@ -60,7 +61,7 @@ impl StoreSyncs {
 fn is_behind(log: &RoomLog, since: &Since, now: UnixMillis) -> bool {
     let Since::After(stamp) = since else { return false };
     // What nobody can have said yet is made up.
-    if stamp.second > now.whole_seconds() + SKEW_S {
+    if stamp.second > now.whole_seconds() + CLOCK_SKEW_S {
         return false;
     }
     let head = head_stamp(log).unwrap_or(Stamp { second: 0, tag: 0 });

@@ -186,8 +186,7 @@ impl Faults<'_> {
         if kill {
             group.server(old).restart();
             group.wait_until_whole();
-            // Nobody was connected to it any more.
-            return vec![begun, dead];
+            return vec![begun, dead, board.tick()];
         }
         group.server(old).process.resume();
         // Until it is told so, it takes itself for the primary.

@@ -8,7 +8,7 @@ use super::cluster::AOF;
 use crate::Redis;
 
 /// How long the sentinel waits before it takes a server for dead, in milliseconds.
-const DOWN_AFTER_MS: u64 = 700;
+const DOWN_AFTER_MS: u64 = 2_000;
 /// The sentinel's pause between two tries, in milliseconds.
 const FAILOVER_MS: u64 = 3_000;
 /// How often the sentinel is asked.
@@ -123,13 +123,24 @@ impl Group {
 
     /// Waits until there is a primary with a replica that follows it, and the sentinel knows.
     pub fn wait_until_whole(&self) {
-        let (primary, replica) = (self.primary(), 1 - self.primary());
-        self.servers[primary].wait_for("ROLE", |role| role.contains("master"));
-        self.servers[replica].wait_for("ROLE", |role| role.contains("slave") && role.contains("connected"));
-        let port = self.servers[replica].port().to_string();
-        let well = |known: &str| {
-            known.contains(&port) && !known.contains("_down") && !known.contains("disconnected")
-        };
-        self.sentinel.wait_for("SENTINEL REPLICAS main", well);
+        let start = std::time::Instant::now();
+        // Asked anew each time: on a busy machine the sentinel may change its mind meanwhile.
+        while !self.is_whole() {
+            assert!(start.elapsed() < 2 * crate::PATIENCE, "the two servers do not come together");
+            std::thread::sleep(GLANCE);
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        let primary = self.primary();
+        let (primary, replica) = (&self.servers[primary], &self.servers[1 - primary]);
+        let (first, second) = (primary.ask("ROLE"), replica.ask("ROLE"));
+        let known = self.sentinel.ask("SENTINEL REPLICAS main");
+        first.contains("master")
+            && second.contains("slave")
+            && second.contains("connected")
+            && known.contains(&replica.port().to_string())
+            && !known.contains("_down")
+            && !known.contains("disconnected")
     }
 }

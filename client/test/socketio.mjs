@@ -10,9 +10,14 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import WebSocket from "ws";
 
 const OVERALL_MS = 60_000;
+// As the original's pages may be set: by default they poll first, and change.
+const TRANSPORTS = [["websocket"], ["polling", "websocket"], ["polling"]];
+// Sessions at once: their requests come to every shard of the worker.
+const MANY = 24;
 const GENERATIONS = ["socket.io-client-1", "socket.io-client-2", "socket.io-client-4"];
 const require = createRequire(import.meta.url);
 
@@ -35,7 +40,10 @@ try {
     server.once("exit", (code) => reject(new Error(`the server ended: ${code}`)));
     createInterface({ input: server.stdout }).once("line", (line) => resolve(JSON.parse(line)));
   });
-  for (const name of GENERATIONS) await generation(name, ready);
+  for (const name of GENERATIONS) {
+    for (const transports of TRANSPORTS) await generation(name, ready, transports);
+    await many(name, ready);
+  }
   console.log(`ok: ${GENERATIONS.join(", ")}`);
 } finally {
   server.kill("SIGKILL");
@@ -60,16 +68,37 @@ async function subscriber(worker, room) {
   return { next, close: () => socket.terminate() };
 }
 
-async function generation(name, ready) {
+/** A publisher that is connected. */
+async function connected(name, ready, transports) {
   const io = require(name);
-  const room = `room-${name.replaceAll(".", "-")}`;
-  const page = await subscriber(ready.worker, room);
-  const socket = io(ready.worker, { transports: ["websocket"], forceNew: true, reconnection: false });
+  const socket = io(ready.worker, { transports, forceNew: true, reconnection: false });
   await new Promise((resolve, reject) => {
     socket.on("connect", resolve);
     socket.on("connect_error", reject);
     socket.on("error", reject);
   });
+  return socket;
+}
+
+/** Which transport it uses now. */
+function transport(socket) {
+  return socket.io.engine.transport.name;
+}
+
+/** Many sessions that poll first, all of them heard and answered, and changed to WebSockets. */
+async function many(name, ready) {
+  const sockets = await Promise.all(Array.from({ length: MANY }, () => connected(name, ready, undefined)));
+  const call = (socket) => new Promise((resolve) => socket.emit("say", { msg: "x" }, resolve));
+  for (const answer of await Promise.all(sockets.map(call))) assert.equal(answer.err, "Never joined a room");
+  while (!sockets.every((socket) => transport(socket) === "websocket")) await sleep(20);
+  for (const answer of await Promise.all(sockets.map(call))) assert.equal(answer.err, "Never joined a room");
+  for (const socket of sockets) socket.close();
+}
+
+async function generation(name, ready, transports) {
+  const room = `room-${name.replaceAll(".", "-")}-${transports.join("-")}`;
+  const page = await subscriber(ready.worker, room);
+  const socket = await connected(name, ready, transports);
   const call = (event, argument) => new Promise((resolve) => socket.emit(event, argument, resolve));
   const error = (err) => ({ status: "error", err });
   assert.deepEqual(await call("say", { msg: "x" }), error("Never joined a room"));
@@ -96,6 +125,12 @@ async function generation(name, ready) {
     const message = await page.next();
     assert.deepEqual([message.msg, message.user.name], [`text ${number}`, "Ada"]);
   }
+  assert.equal(await call("say", { msg: "é € 😀" }), "ok");
+  assert.equal((await page.next()).msg, "é € 😀");
+  if (transports.length > 1) while (transport(socket) !== "websocket") await sleep(20);
+  assert.equal(transport(socket), transports.at(-1));
+  assert.equal(await call("say", { msg: "at last" }), "ok");
+  assert.equal((await page.next()).msg, "at last");
   socket.close();
   assert.equal((await page.next()).ev, "leave");
   page.close();

@@ -6,7 +6,7 @@
 //! - [`limits`], [`refusal`]: every number and every no, each in one table
 //! - [`names`], [`position`], [`message`]: values that cannot be wrong
 //! - [`token`]: JSON Web Tokens, keys and policies
-//! - [`deflate`], [`websocket`], [`http_head`]: the wire below the protocol
+//! - [`deflate`], [`websocket`], [`http_head`], [`http_answer`], [`origins`]: the wire below the protocol
 //! - `json_depth`, [`protocol`]: the native protocol's calls, answers and notices
 //! - [`pushstream`], [`socketio`]: what the Nginx PushStream module's clients speak, and the original's
 //!   publishers
@@ -17,11 +17,13 @@
 
 pub mod deflate;
 pub mod exchange;
+pub mod http_answer;
 pub mod http_head;
 mod json_depth;
 pub mod limits;
 pub mod message;
 pub mod names;
+pub mod origins;
 pub mod position;
 pub mod protocol;
 pub mod pushstream;

@@ -31,6 +31,13 @@ pub const LIST_BYTES_MAX: usize = 16 * 1024;
 /// How long a client of engine.io 3 waits for the answer to its ping, in milliseconds, as the original says.
 pub const ENGINE_IO_3_PONG_MS: u64 = 60_000;
 
+/// Packets of a Socket.IO client in the body of one poll, at most.
+pub const PACKETS_PER_POST_MAX: usize = 256;
+/// What clients say on one shard that waits for a full queue of another, in messages, before they are cut off.
+pub const FORWARDED_MAX: usize = 1_024;
+/// How long a request waits for its answer from elsewhere, in milliseconds: longer than any poll is held.
+pub const ASKED_MS_MAX: u64 = 10 * 60 * 1_000;
+
 /// Largest token, in bytes, looked at before anything is decoded: 8 MiB would cost 80 ms.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// Largest `_public` object, in bytes of JSON: it is repeated in every message of its user.

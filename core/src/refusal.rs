@@ -64,7 +64,7 @@ refusals! {
     MessageEmpty "message_empty" None, Some(400), false, "There is no text in this message.";
     MessageTooLong "message_too_long" None, Some(400), false, "This message is too long.";
     TooManyInFlight "too_many_in_flight" None, None, true, "Too many calls wait for an answer.";
-    Overloaded "overloaded" None, Some(503), true, "The server is too busy for this now.";
+    Overloaded "overloaded" Some(1013), Some(503), true, "The server is too busy for this now.";
     Unavailable "unavailable" None, Some(503), true, "The store of messages cannot be reached now.";
     // Tokens.
     TokenTooLarge "token_too_large" None, Some(401), false, "The token is too large.";
@@ -96,6 +96,7 @@ refusals! {
     ForbiddenAddress "forbidden_address" None, Some(403), false, "This address may not read that.";
     NotFound "not_found" None, Some(404), false, "There is nothing here.";
     MethodNotAllowed "method_not_allowed" None, Some(405), false, "This method is not known here.";
+    LengthRequired "length_required" None, Some(411), false, "A body needs its length (Content-Length).";
     HandshakeTimeout "handshake_timeout" None, Some(408), true, "The request took too long.";
     BodyTooLarge "body_too_large" None, Some(413), false, "The body is too large.";
     NoWorkers "no_workers" None, Some(418), true, "No workers available";

@@ -231,6 +231,23 @@ pub fn payload_of(frame: &[u8]) -> &[u8] {
     frame.get(usize::try_from(cursor.position()).unwrap_or(usize::MAX)..).unwrap_or_default()
 }
 
+/// The texts of frames that were written here, one behind the other; other frames are left out.
+pub fn texts(frames: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut cursor = Cursor::new(frames);
+    std::iter::from_fn(move || {
+        loop {
+            let (header, length) = FrameHeader::parse(&mut cursor).ok()??;
+            let from = usize::try_from(cursor.position()).ok()?;
+            let end = from.checked_add(usize::try_from(length).ok()?)?;
+            let payload = frames.get(from..end)?;
+            cursor.set_position(end as u64);
+            if header.opcode == OpCode::Data(Data::Text) {
+                return Some(payload);
+            }
+        }
+    })
+}
+
 /// Appends a text frame.
 pub fn text_frame(payload: &[u8], out: &mut Vec<u8>) {
     text_header(payload.len(), out);

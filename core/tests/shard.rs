@@ -14,6 +14,8 @@ mod fairness;
 mod heads;
 #[path = "shard/memory.rs"]
 mod memory;
+#[path = "shard/polling.rs"]
+mod polling;
 #[path = "shard/pushstream.rs"]
 mod pushstream;
 #[path = "shard/rig.rs"]

@@ -7,9 +7,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use chatup_core::exchange::{Answer, ChannelTail, Event, Operation, Ticket, WorkerId};
-use chatup_core::http_head::{Origins, Services};
+use chatup_core::http_head::Services;
 use chatup_core::limits::Limits;
 use chatup_core::message::UnixMillis;
+use chatup_core::origins::Origins;
 use chatup_core::position::{Epoch, MessageId, Offset, Position};
 use chatup_core::refusal::Refusal;
 use chatup_core::session::Rules;

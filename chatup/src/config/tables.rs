@@ -148,7 +148,8 @@ impl Default for PushStream {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SocketIo {
-    /// Whether the worker speaks Socket.IO under /socket.io/, over WebSockets: auth, join and say.
+    /// Whether the worker speaks Socket.IO under /socket.io/, over WebSockets and by polls:
+    /// auth, join and say.
     pub enabled: bool,
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::exchange::{Answer, Event, MemberKey, Operation, Publish, Ticket};
-use crate::http_head::{self, Dialect, Head, Upgrade};
 use crate::limits::{CLOSE_PIECE_BYTES, CLOSE_PIECES_MAX};
 use crate::message::{self, Body};
 use crate::names::{IdempotencyKey, RoomName, UserName};
@@ -22,7 +21,7 @@ use super::{Outside, Shard};
 
 /// Where a call stood.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Said {
+pub(super) enum Said {
     InFrame,
     InUrl,
 }
@@ -72,6 +71,12 @@ impl Shard {
                 Phase::Open | Phase::Closing { hang_up: false, .. } => {
                     self.process_frame(key, &mut bytes[used..], outside)
                 }
+                // The next request waits for the answer to this one.
+                Phase::Asked if bytes.len() - used > self.rules.limits.message_bytes_max as usize => {
+                    self.kill(key, outside);
+                    return bytes.len();
+                }
+                Phase::Asked => break,
                 // What comes after the last word is not heard.
                 Phase::Dead | Phase::Closing { hang_up: true, .. } => return bytes.len(),
             };
@@ -81,53 +86,6 @@ impl Shard {
             }
         }
         used
-    }
-
-    fn process_head(&mut self, key: Key, bytes: &[u8], outside: &mut impl Outside) -> usize {
-        let bytes_max = self.rules.limits.handshake_bytes_max as usize;
-        let head = http_head::read(bytes, bytes_max, &self.services);
-        match head {
-            Head::NeedMore => 0,
-            Head::Upgrade(Upgrade { used, answer, dialect }) => {
-                self.counters.handshakes += 1;
-                if let Some(connection) = self.connections.get_mut(key) {
-                    connection.phase = Phase::Open;
-                    connection.since = self.ticks;
-                    connection.control().extend_from_slice(&answer);
-                }
-                self.make_ready(key);
-                self.schedule(key);
-                match dialect {
-                    Dialect::Native { call, deflates } => {
-                        if let Some(connection) = self.connections.get_mut(key).filter(|_| deflates) {
-                            connection.form = Form::DEFLATED;
-                        }
-                        if let Some(call) = call {
-                            self.text(key, call.as_bytes(), Said::InUrl, outside);
-                        }
-                    }
-                    Dialect::PushStream(want) => self.pushstream_requested(key, want, outside),
-                    Dialect::SocketIo(version) => self.socketio_requested(key, version, outside),
-                }
-                used
-            }
-            Head::Stream(stream) => {
-                self.stream_requested(key, stream, outside);
-                bytes.len()
-            }
-            Head::Get(path, query) => {
-                let answer = match outside.http_get(key, &path, &query) {
-                    Ok(body) => http_head::json_answer(200, "", &body),
-                    Err(refusal) => http_head::refusal_answer(refusal),
-                };
-                self.last_words(key, &answer);
-                bytes.len()
-            }
-            Head::Refuse(refusal) => {
-                self.refuse_head(key, refusal);
-                bytes.len()
-            }
-        }
     }
 
     fn process_frame(&mut self, key: Key, bytes: &mut [u8], outside: &mut impl Outside) -> usize {
@@ -188,7 +146,7 @@ impl Shard {
         }
     }
 
-    fn text(&mut self, key: Key, text: &[u8], said: Said, outside: &mut impl Outside) {
+    pub(super) fn text(&mut self, key: Key, text: &[u8], said: Said, outside: &mut impl Outside) {
         self.counters.calls += 1;
         let (call_id, call) = match self.call_reader.read(text) {
             Ok(call) => call,

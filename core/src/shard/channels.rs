@@ -13,11 +13,13 @@ use crate::position::{Epoch, MessageId, Offset, Position};
 use crate::protocol::{self, BroadcastFrame, Notice};
 use crate::refusal::{Refusal, Refused};
 use crate::room_log::{FrameRun, RoomLog};
+use crate::socketio::request::SessionId;
 
 use super::fanout::Pass;
 use super::forms::{self, Form, Forms};
 use super::slab::Key;
 use super::syncing::{StoreSyncs, SyncNumber, Syncing};
+use super::wires::{FromSession, ToSession};
 use super::{Outside, Shard};
 
 /// Between shards.
@@ -42,6 +44,10 @@ pub enum ShardMessage {
     },
     /// From the owner: the broker did not open the channel.
     OpenFailed(ChannelName, Refused),
+    /// To a session whose client has come here.
+    ToSession(Box<(SessionId, ToSession)>),
+    /// From a session, to a connection of its client's.
+    FromSession(Key, FromSession),
 }
 
 /// Another shard that has subscribers of a channel owned here.
@@ -167,6 +173,8 @@ impl Shard {
             ShardMessage::Synced(name, number) => self.synced(&name, number, outside),
             ShardMessage::Run { channel, fresh, run } => self.take_run(&channel, fresh, &run, outside),
             ShardMessage::OpenFailed(name, refused) => self.open_failed(&name, refused, outside),
+            ShardMessage::ToSession(told) => self.session_told(told.0, told.1, outside),
+            ShardMessage::FromSession(key, what) => self.wire_told(key, what, outside),
         }
     }
 

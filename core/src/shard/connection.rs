@@ -8,9 +8,11 @@ use crate::names::RoomName;
 use crate::position::{Offset, Position};
 use crate::pushstream::Want;
 use crate::session::Session;
+use crate::socketio::request::SessionId;
 use crate::websocket::FrameReader;
 
 use super::forms::Form;
+use super::polled::Polled;
 use super::syncing::SyncNumber;
 use super::timers::Ticks;
 
@@ -30,6 +32,8 @@ pub(super) struct Subscription {
 pub(super) enum Phase {
     /// Its request is coming in.
     Head,
+    /// Its request is whole, and waits for its answer.
+    Asked,
     /// It is a WebSocket.
     Open,
     /// Its end has been said; what waits is still sent.
@@ -110,6 +114,10 @@ pub(super) struct Talk {
     pub(super) pending: Vec<PendingSubscribe>,
     /// The head of an answer without end, until its channels are open.
     pub(super) stream: Option<Stream>,
+    /// The Socket.IO session that it belongs to, where that is not itself.
+    pub(super) wire: Option<SessionId>,
+    /// A session without a socket.
+    pub(super) polled: Option<Box<Polled>>,
     /// When a client that waits for pings of its own kind was last sent one.
     pub(super) pinged_at: Ticks,
 }
@@ -124,6 +132,8 @@ pub(super) struct Connection {
     pub(super) blocked: bool,
     /// A ping waits for any sign of life.
     pub(super) pinged: bool,
+    /// A request of it has been answered: another may follow, or none.
+    pub(super) answered: bool,
     /// How messages go out to it; what it says may be compressed where they are.
     pub(super) form: Form,
     /// The batch of sends that its last one belongs to: at most one of a batch is its.
@@ -151,6 +161,7 @@ impl Connection {
             queued: false,
             blocked: false,
             pinged: false,
+            answered: false,
             form: Form::PLAIN,
             batch,
             rest: None,
@@ -192,6 +203,11 @@ impl Connection {
         self.form.socketio().is_none()
             && self.channels() == 0
             && self.talk.as_deref().is_none_or(|talk| talk.session.room().is_none())
+    }
+
+    /// It has no socket.
+    pub(super) fn is_polled(&self) -> bool {
+        self.talk.as_deref().is_some_and(|talk| talk.polled.is_some())
     }
 
     /// An answer without end is asked for, and its head is not sent.

@@ -1,11 +1,12 @@
 //! How connections come and go: accepted, closed for a reason, hung up on, given up, let go.
 
-use crate::http_head;
+use crate::http_answer;
 use crate::refusal::Refusal;
 use crate::websocket;
 
 use super::connection::{Connection, Phase};
 use super::slab::Key;
+use super::wires::{At, ToSession};
 use super::{Outside, Shard};
 
 impl Shard {
@@ -24,11 +25,13 @@ impl Shard {
 
     /// The HTTP answer to a connection for which there is no room, here or in the process.
     pub fn turn_away(&mut self) -> Vec<u8> {
-        if self.draining {
-            return http_head::refusal_answer(Refusal::ShuttingDown);
-        }
-        self.counters.refused += 1;
-        http_head::refusal_answer(Refusal::TooManyConnections)
+        self.counters.refused += u64::from(!self.draining);
+        self.turned_away()
+    }
+
+    pub(super) fn turned_away(&self) -> Vec<u8> {
+        let refusal = if self.draining { Refusal::ShuttingDown } else { Refusal::TooManyConnections };
+        http_answer::refusal_answer(refusal)
     }
 
     /// The other end will send nothing more. Somebody who has asked over HTTP may still read the
@@ -85,6 +88,9 @@ impl Shard {
             }
             _ => refusal.code().into(),
         };
+        if self.is_polled(key) {
+            return self.end_session(key, refusal, outside);
+        }
         if self.end_stream(key, refusal, outside) {
             return;
         }
@@ -116,7 +122,7 @@ impl Shard {
     }
 
     pub(super) fn refuse_head(&mut self, key: Key, refusal: Refusal) {
-        self.last_words(key, &http_head::refusal_answer(refusal));
+        self.last_words(key, &http_answer::refusal_answer(refusal));
     }
 
     /// Takes a connection out of its channels and its room.
@@ -132,6 +138,10 @@ impl Shard {
             self.leave(key, room, outside);
         }
         let talk = self.connections.get_mut(key).and_then(|connection| connection.talk.take());
+        if let Some(id) = talk.as_deref().and_then(|talk| talk.wire) {
+            let at = At { shard: self.shard, key };
+            self.tell_session(id, ToSession::Gone(at), outside);
+        }
         for item in talk.into_iter().flat_map(|talk| talk.pending).flat_map(|pending| pending.items) {
             self.let_go_of_channel(item.channel);
         }

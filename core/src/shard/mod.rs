@@ -15,7 +15,9 @@ mod forms;
 mod lifecycle;
 mod memory;
 mod opening;
+mod polled;
 mod pushstream;
+mod requests;
 mod sending;
 mod slab;
 mod socketio;
@@ -25,6 +27,7 @@ mod tickets;
 mod timers;
 mod unused;
 mod viewers;
+mod wires;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -43,6 +46,7 @@ pub use memory::Memory;
 pub use sending::{AfterSend, Begun, Outgoing};
 pub use slab::Key;
 pub use syncing::SyncNumber;
+pub use wires::{Asking, At, FromSession, ToSession};
 
 use channels::Channel;
 use connection::Connection;

@@ -3,7 +3,8 @@
 
 use serde::Serialize;
 
-use crate::http_head::{self, Stream};
+use crate::http_answer;
+use crate::http_head::Stream;
 use crate::protocol::Subscribe;
 use crate::pushstream::{BadRequest, Framing, Mode, Stamp, View, Want, wire};
 use crate::refusal::Refusal;
@@ -47,7 +48,7 @@ impl Shard {
             Ok(want) => want,
             Err(bad) => {
                 let (status, explain) = bad.explain();
-                return self.last_words(key, &http_head::explained(status, explain));
+                return self.last_words(key, &http_answer::explained(status, explain));
             }
         };
         let now = self.ticks;
@@ -95,7 +96,7 @@ impl Shard {
         if let Some(stream) = connection.talk.as_deref_mut().and_then(|talk| talk.stream.take()) {
             let (mode, framing) = (location.mode, stream.framing);
             let control = connection.control();
-            let head = http_head::stream_head(mode, framing, stream.origin.as_deref());
+            let head = http_answer::stream_head(mode, framing, stream.origin.as_deref());
             control.extend_from_slice(head.as_bytes());
             wire::beginning(mode, framing, control);
         }
@@ -141,7 +142,7 @@ impl Shard {
         if begun {
             wire::end(framing, &mut end);
         } else {
-            end = http_head::explained(refusal.row().http.unwrap_or(503), refusal.row().message);
+            end = http_answer::explained(refusal.row().http.unwrap_or(503), refusal.row().message);
         }
         self.last_words(key, &end);
         true
@@ -173,7 +174,7 @@ impl Shard {
         let waiting = self.connections.get(key).is_some_and(Connection::is_unanswered);
         self.forget(key, outside);
         if waiting {
-            return self.last_words(key, &http_head::explained(http_status, explain));
+            return self.last_words(key, &http_answer::explained(http_status, explain));
         }
         let now = self.ticks;
         let Some(connection) = self.connections.get_mut(key).filter(|one| one.phase == Phase::Open) else {

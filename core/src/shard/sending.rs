@@ -96,6 +96,10 @@ impl Shard {
             if connection.phase == Phase::Dead || connection.blocked {
                 return None;
             }
+            if connection.is_polled() {
+                self.deliver(key, outside);
+                return None;
+            }
             if let Some(rest) = connection.rest.take() {
                 return Some(self.begin_bytes(key, rest.bytes, rest.from));
             }

@@ -2,6 +2,8 @@
 //! only packets and answers are others. They subscribe to nothing here.
 
 use crate::limits::Limits;
+use crate::refusal::Refusal;
+use crate::socketio::request::SessionId;
 use crate::socketio::{self, Packet, Version};
 use crate::websocket;
 
@@ -12,7 +14,7 @@ use super::timers::Ticks;
 use super::{Outside, Shard};
 
 impl Form {
-    fn of_socketio(version: Version) -> Form {
+    pub(super) fn of_socketio(version: Version) -> Form {
         match version {
             Version::Three => Form::SOCKET_IO_3,
             Version::Four => Form::SOCKET_IO_4,
@@ -30,14 +32,24 @@ impl Form {
 }
 
 impl Shard {
-    /// A WebSocket has been granted to a Socket.IO client.
-    pub(super) fn socketio_requested(&mut self, key: Key, version: Version, outside: &mut impl Outside) {
+    /// A WebSocket has been granted to a Socket.IO client, perhaps one that has a session.
+    pub(super) fn socketio_requested(
+        &mut self,
+        key: Key,
+        (version, session): (Version, Option<SessionId>),
+        outside: &mut impl Outside,
+    ) {
         let (limits, now) = (&self.rules.limits, self.ticks);
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.form = Form::of_socketio(version);
+        if session.is_some() {
+            connection.talk().wire = session;
+            return;
+        }
         connection.talk().pinged_at = now;
         let (after, within) = (limits.ping_after_ms, limits.pong_within_ms);
-        version.opening(outside.random(), after, within, connection.control());
+        let sid = format!("{:032x}", outside.random());
+        version.opening(&sid, &[], (after, within), connection.control());
         self.make_ready(key);
         self.schedule(key);
     }
@@ -50,6 +62,9 @@ impl Shard {
         text: &[u8],
         outside: &mut impl Outside,
     ) {
+        if self.wire_said(key, text, outside) {
+            return;
+        }
         let packet = match socketio::read(text) {
             Ok(packet) => packet,
             Err(refusal) => {
@@ -77,6 +92,9 @@ impl Shard {
 
     /// It has said that it goes.
     fn socketio_left(&mut self, key: Key, outside: &mut impl Outside) {
+        if self.is_polled(key) {
+            return self.end_session(key, Refusal::ProtocolError, outside);
+        }
         self.forget(key, outside);
         let now = self.ticks;
         let Some(connection) = self.connections.get_mut(key).filter(|one| one.phase == Phase::Open) else {
@@ -93,7 +111,8 @@ impl Shard {
     pub(super) fn socketio_ping(&mut self, key: Key, now: Ticks) {
         let after = self.rules.limits.ping_after_ms;
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if connection.form != Form::SOCKET_IO_4 || connection.talk().pinged_at.after(after) > now {
+        let wire = connection.talk.as_deref().is_some_and(|talk| talk.wire.is_some());
+        if wire || connection.form != Form::SOCKET_IO_4 || connection.talk().pinged_at.after(after) > now {
             return;
         }
         connection.talk().pinged_at = now;
@@ -104,6 +123,9 @@ impl Shard {
 
 /// When the next ping of its own is due, for a client that waits for one.
 pub(super) fn ping_due(connection: &super::connection::Connection, limits: &Limits) -> Option<Ticks> {
-    let talk = connection.talk.as_deref().filter(|_| connection.form == Form::SOCKET_IO_4)?;
+    let talk = connection
+        .talk
+        .as_deref()
+        .filter(|talk| connection.form == Form::SOCKET_IO_4 && talk.wire.is_none())?;
     Some(talk.pinged_at.after(limits.ping_after_ms))
 }

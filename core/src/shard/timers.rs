@@ -1,7 +1,8 @@
 //! Deadlines of a hundred thousand connections: one coarse wheel, one entry a connection, looked
 //! at lazily. Activity moves no entry; an entry that comes up asks its connection what is due.
 
-use crate::limits::{CLOSE_LINGER_MS, TIMER_TICK_MS, TIMER_WHEEL_SLOTS};
+use crate::http_answer::refusal_answer;
+use crate::limits::{ASKED_MS_MAX, CLOSE_LINGER_MS, TIMER_TICK_MS, TIMER_WHEEL_SLOTS};
 use crate::refusal::Refusal;
 use crate::websocket::PING_FRAME;
 
@@ -92,6 +93,7 @@ impl Shard {
         let deadline = match connection.phase {
             Phase::Dead => return,
             Phase::Head => connection.since.after(limits.handshake_ms_max),
+            Phase::Asked => connection.since.after(ASKED_MS_MAX),
             Phase::Closing { .. } => connection.since.after(CLOSE_LINGER_MS),
             Phase::Open => {
                 let silence =
@@ -119,12 +121,20 @@ impl Shard {
         match connection.phase {
             Phase::Dead => {}
             Phase::Head if connection.since.after(limits.handshake_ms_max) <= now => {
+                if connection.answered && connection.input.is_none() {
+                    // It has asked for nothing more.
+                    return self.kill(key, outside);
+                }
                 self.refuse_head(key, Refusal::HandshakeTimeout);
             }
             Phase::Closing { .. } if connection.since.after(CLOSE_LINGER_MS) <= now => {
                 self.kill(key, outside);
             }
-            Phase::Head | Phase::Closing { .. } => {}
+            Phase::Asked if connection.since.after(ASKED_MS_MAX) <= now => {
+                self.last_words(key, &refusal_answer(Refusal::Overloaded));
+                self.forget(key, outside);
+            }
+            Phase::Head | Phase::Asked | Phase::Closing { .. } => {}
             Phase::Open => {
                 if connection.form.socketio().is_some() {
                     self.socketio_ping(key, now);
@@ -150,8 +160,10 @@ impl Shard {
                     // After a pause of the whole process the time to answer begins now, not then.
                     let silent_since = now.before(limits.ping_after_ms);
                     connection.heard = connection.heard.max(silent_since);
-                    connection.control().extend_from_slice(&PING_FRAME);
-                    self.make_ready(key);
+                    if !connection.is_polled() {
+                        connection.control().extend_from_slice(&PING_FRAME);
+                        self.make_ready(key);
+                    }
                 }
             }
         }

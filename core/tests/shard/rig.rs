@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chatup_core::exchange::{Answer, ChannelTail, Event, Operation, Ticket, WorkerId};
-use chatup_core::http_head::{Origins, Services};
+use chatup_core::http_head::Services;
 use chatup_core::limits::{Limits, TIMER_TICK_MS};
 use chatup_core::message::{Publication, UnixMillis};
 use chatup_core::names::ChannelName;
+use chatup_core::origins::Origins;
 use chatup_core::position::{Epoch, MessageId, Offset, Position};
 use chatup_core::pushstream::Settings;
 use chatup_core::refusal::Refusal;

@@ -50,7 +50,7 @@ impl World {
                 slow_subscribers: settings.slow_subscribers,
                 flush_interval_ms: settings.flush_interval_ms,
                 services: chatup_core::http_head::Services {
-                    origins: chatup_core::http_head::Origins::loopback(),
+                    origins: chatup_core::origins::Origins::loopback(),
                     deflate: settings.deflate,
                     ..chatup_core::http_head::Services::default()
                 },

@@ -1,6 +1,6 @@
 //! Whose pages may read the answers.
 
-use chatup_core::http_head::Origins;
+use chatup_core::origins::Origins;
 use chatup_core::token::Policy;
 use chatup_dispatcher::Settings;
 

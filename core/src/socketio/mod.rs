@@ -1,5 +1,13 @@
-//! Socket.IO over a WebSocket, as the original's pages speak it: engine.io 3 (Socket.IO 1 and 2) and
-//! engine.io 4 (Socket.IO 3 and 4). Three calls come as events, each answered if it asks for that.
+//! Socket.IO as the original's pages speak it: engine.io 3 (Socket.IO 1 and 2) and engine.io 4 (Socket.IO 3
+//! and 4), over a WebSocket or by polls. Three calls come as events, each answered if it asks for that.
+//!
+//! Layout:
+//! - [`request`]: what is asked for under the path
+//! - [`payload`]: packets in the bodies of polls
+//! - here: the packets themselves
+
+pub mod payload;
+pub mod request;
 
 use std::io::Write;
 
@@ -47,34 +55,24 @@ pub enum Packet<'a> {
 }
 
 impl Version {
-    /// Out of the arguments of a request for a WebSocket.
-    #[must_use]
-    pub fn of(query: &str) -> Option<Version> {
-        let argument = |wanted: &str| {
-            let mut all = form_urlencoded::parse(query.as_bytes());
-            all.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
-        };
-        let version = match argument("EIO")?.as_str() {
-            "3" => Version::Three,
-            "4" => Version::Four,
-            _ => return None,
-        };
-        (argument("transport").as_deref() == Some("websocket")).then_some(version)
-    }
-
-    /// Appends the first frames of a connection.
-    pub fn opening(self, id: u128, ping_after_ms: u64, pong_within_ms: u64, out: &mut Vec<u8>) {
+    /// Appends the first frames of a session, to what it may change to.
+    pub fn opening(
+        self,
+        sid: &str,
+        upgrades: &[&str],
+        (ping_after_ms, pong_within_ms): (u64, u64),
+        out: &mut Vec<u8>,
+    ) {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Opening<'a> {
             sid: &'a str,
-            upgrades: [&'a str; 0],
+            upgrades: &'a [&'a str],
             ping_interval: u64,
             ping_timeout: u64,
         }
         let within = if self == Version::Three { ENGINE_IO_3_PONG_MS } else { pong_within_ms };
-        let sid = format!("{id:032x}");
-        let opening = Opening { sid: &sid, upgrades: [], ping_interval: ping_after_ms, ping_timeout: within };
+        let opening = Opening { sid, upgrades, ping_interval: ping_after_ms, ping_timeout: within };
         frame(out, |text| {
             text.push(b'0');
             json(&opening, text);
@@ -321,21 +319,6 @@ mod tests {
         assert!(read(b"420[\"say\",{\"msg\":\"\xff\"}]").is_err());
     }
 
-    #[test]
-    fn requests() {
-        let table = [
-            ("EIO=3&transport=websocket", Some(Version::Three)),
-            ("transport=websocket&EIO=4&t=x", Some(Version::Four)),
-            ("EIO=3&transport=polling", None),
-            ("EIO=2&transport=websocket", None),
-            ("transport=websocket", None),
-            ("", None),
-        ];
-        for (query, version) in table {
-            assert_eq!(Version::of(query), version, "{query}");
-        }
-    }
-
     fn texts(write: impl FnOnce(&mut Vec<u8>)) -> Vec<String> {
         let (mut out, mut texts, mut at) = (Vec::new(), Vec::new(), 0);
         write(&mut out);
@@ -355,9 +338,12 @@ mod tests {
         let id = "0000000000000000000000000000000a";
         let three =
             format!("0{{\"sid\":\"{id}\",\"upgrades\":[],\"pingInterval\":25000,\"pingTimeout\":60000}}");
-        assert_eq!(texts(|out| Version::Three.opening(10, 25_000, 20_000, out)), [three.as_str(), "40"]);
+        assert_eq!(
+            texts(|out| Version::Three.opening(id, &[], (25_000, 20_000), out)),
+            [three.as_str(), "40"]
+        );
         let four = three.replace("60000", "20000");
-        assert_eq!(texts(|out| Version::Four.opening(10, 25_000, 20_000, out)), [four.as_str()]);
+        assert_eq!(texts(|out| Version::Four.opening(id, &[], (25_000, 20_000), out)), [four.as_str()]);
         assert_eq!(texts(|out| Version::Four.connected(10, out)), [format!("40{{\"sid\":\"{id}\"}}")]);
         assert_eq!(texts(|out| Version::Three.connected(10, out)), [] as [&str; 0]);
         assert_eq!(texts(|out| Version::Three.elsewhere("/x", out)), ["44/x,\"Invalid namespace\""]);

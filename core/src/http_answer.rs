@@ -1,0 +1,87 @@
+//! Answers over HTTP, as bytes.
+
+use crate::pushstream::{Framing, Mode};
+use crate::refusal::{Refusal, Refused};
+
+/// What of a request its answer depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asker {
+    /// The page that asks, where it comes from a browser and is let in.
+    pub origin: Option<String>,
+    /// Whether more may be asked on the same connection.
+    pub keep_alive: bool,
+}
+
+impl Asker {
+    /// A whole answer. `headers` are lines, each with its end.
+    #[must_use]
+    pub fn answer(&self, status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
+        let connection = if self.keep_alive { "keep-alive" } else { "close" };
+        let mut answer = format!(
+            "HTTP/1.1 {status} {}\r\nContent-Length: {}\r\nX-Content-Type-Options: nosniff\r\n\
+             Connection: {connection}\r\n{headers}\r\n",
+            reason(status),
+            body.len(),
+        )
+        .into_bytes();
+        answer.extend_from_slice(body);
+        answer
+    }
+
+    /// The headers by which a browser hands the answer to a page that may show who it is by cookies.
+    #[must_use]
+    pub fn with_credentials(&self) -> String {
+        self.origin.as_ref().map_or(String::new(), |origin| {
+            format!(
+                "Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Credentials: true\r\n\
+                 Vary: Origin\r\n"
+            )
+        })
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    let status = http::StatusCode::from_u16(status).ok();
+    status.and_then(|status| status.canonical_reason()).unwrap_or("")
+}
+
+/// A whole HTTP answer with a JSON body, after which the connection ends.
+#[must_use]
+pub fn json_answer(status: u16, extra_headers: &str, body: &str) -> Vec<u8> {
+    let headers = format!("Content-Type: application/json\r\nCache-Control: no-store\r\n{extra_headers}");
+    Asker::default().answer(status, &headers, body.as_bytes())
+}
+
+/// The head of an answer without end.
+#[must_use]
+pub fn stream_head(mode: Mode, framing: Framing, origin: Option<&str>) -> String {
+    let kind = if mode == Mode::EventSource { "text/event-stream; charset=utf-8" } else { "text/plain" };
+    let cut = if framing == Framing::Chunks { "Transfer-Encoding: chunked\r\n" } else { "" };
+    let origin = origin
+        .map_or(String::new(), |origin| format!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n"));
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nExpires: Thu, 01 Jan 1970 00:00:01 GMT\r\n\
+         Cache-Control: no-cache, no-store, must-revalidate\r\nX-Accel-Buffering: no\r\n\
+         X-Content-Type-Options: nosniff\r\nConnection: close\r\n{cut}{origin}\r\n"
+    )
+}
+
+/// An answer without a body that says why in a header, as the module does.
+#[must_use]
+pub fn explained(status: u16, explain: &str) -> Vec<u8> {
+    let headers = format!("X-Nginx-PushStream-Explain: {explain}\r\nCache-Control: no-store\r\n");
+    Asker::default().answer(status, &headers, b"")
+}
+
+/// The HTTP answer of a refusal.
+#[must_use]
+pub fn refusal_answer(refusal: Refusal) -> Vec<u8> {
+    let headers = match refusal {
+        Refusal::UpgradeRequired => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+        Refusal::MethodNotAllowed => "Allow: GET\r\n",
+        Refusal::TooManyConnections | Refusal::ShuttingDown => "Retry-After: 1\r\n",
+        _ => "",
+    };
+    let body = serde_json::json!({ "error": Refused::from(refusal) }).to_string();
+    json_answer(refusal.http_status(), headers, &body)
+}

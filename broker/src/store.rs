@@ -268,7 +268,7 @@ impl Store {
         let position = Position { epoch: channel.epoch, offset: channel.head, id };
         let before = channel.total_bytes();
         channel.keep(publication.clone(), messages_max);
-        if all_open_and_full {
+        if all_open_and_full || message::is_deletion(payload) {
             channel.keep_only(1);
         }
         let after = channel.total_bytes();

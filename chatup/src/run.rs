@@ -9,9 +9,7 @@ use chatup_broker::redis::settings::{Credentials, RedisSettings, UrlError};
 use chatup_broker::store::StoreSettings;
 use chatup_broker::{BrokerHandle, memory, redis};
 use chatup_core::http_head::Services;
-use chatup_core::limits::Limits;
 use chatup_core::origins::{OriginError, Origins};
-use chatup_core::pushstream;
 use chatup_core::shard::SlowSubscriberPolicy;
 use chatup_core::token::Verifier;
 use chatup_dispatcher::Dispatcher;
@@ -160,6 +158,7 @@ fn start_worker(
     let own = &config.worker;
     let announced = Some(own.announce_url.as_str()).filter(|url| !url.is_empty());
     let known: Vec<&str> = page.into_iter().chain(announced).collect();
+    let host = (rustix::system::uname().nodename().to_string_lossy().into_owned(), std::process::id());
     let settings = chatup_worker::Settings {
         listen: own.listen,
         port: own.port,
@@ -175,7 +174,7 @@ fn start_worker(
         services: Services {
             origins: origins(&own.origins, &known)?,
             deflate: own.deflate,
-            pushstream: pushstream(&config.pushstream, &config.limits),
+            pushstream: config.pushstream.settings(&config.limits, host),
             socket_io: config.socket_io.enabled,
         },
         verifier: Arc::clone(verifier),
@@ -186,11 +185,8 @@ fn start_worker(
             config::SlowSubscriber::Close => SlowSubscriberPolicy::Close,
         },
         flush_interval_ms: own.flush_interval_ms.into(),
-        stats_from: match own.stats_from {
-            config::StatsFrom::Loopback => StatsFrom::Loopback,
-            config::StatsFrom::Anyone => StatsFrom::Anyone,
-            config::StatsFrom::Nobody => StatsFrom::Nobody,
-        },
+        stats_from: who(own.stats_from),
+        publish_from: who(config.pushstream.publish_from),
         descriptors_reserved: if page.is_some() { chatup_dispatcher::CONNECTIONS_MAX as u64 } else { 0 },
     };
     let (failed, failures) = mpsc::unbounded_channel();
@@ -200,12 +196,11 @@ fn start_worker(
     Ok((worker, failures))
 }
 
-fn pushstream(own: &config::PushStream, limits: &Limits) -> pushstream::Settings {
-    if own.enabled {
-        let channels_max = limits.channels_per_connection_max as usize;
-        pushstream::Settings::chatup(&own.message_template, channels_max)
-    } else {
-        pushstream::Settings::default()
+fn who(who: config::StatsFrom) -> StatsFrom {
+    match who {
+        config::StatsFrom::Loopback => StatsFrom::Loopback,
+        config::StatsFrom::Anyone => StatsFrom::Anyone,
+        config::StatsFrom::Nobody => StatsFrom::Nobody,
     }
 }
 

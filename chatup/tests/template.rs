@@ -18,8 +18,11 @@ const HEADER: &str = "\
 # both. `chatup config --check FILE` checks a file, `chatup config --effective` shows what holds.
 ";
 
-const SOURCES: [&str; 2] =
-    [include_str!("../src/config/tables.rs"), include_str!("../../core/src/limits.rs")];
+const SOURCES: [&str; 3] = [
+    include_str!("../src/config/tables.rs"),
+    include_str!("../src/config/pushstream.rs"),
+    include_str!("../../core/src/limits.rs"),
+];
 
 /// A field of a structure: its documentation, line by line, its name and its type.
 struct Field {

@@ -1,4 +1,4 @@
-// built from client/src and client/demo, sources sha256:2c0d122ce08394e9acdd5a1a56ff8dc206726cf426a1eb8a087310c18732e06f
+// built from client/src and client/demo, sources sha256:2899897fdb6202980d7a9e1f06e997f3e04521744af74fdeb7b7e8c9985078d5
 
 // src/limits.ts
 var BACKOFF_FIRST_MS = 500;
@@ -18,7 +18,7 @@ var MESSAGE_BYTES_MAX = 4096;
 var FRAME_BYTES_MAX = 16384;
 var CHANNELS_MAX = 64;
 var ROOM_NAME_BYTES_MAX = 128;
-var CHANNEL_NAME_BYTES_MAX = 130;
+var CHANNEL_NAME_BYTES_MAX = 256;
 var HISTORY_MAX = 1e3;
 var HISTORY_DEFAULT = 50;
 var COUNT_REFRESH_DEFAULT_MS = 2e4;
@@ -181,19 +181,20 @@ function asChatUpError(error) {
 }
 
 // src/names.ts
-var NAME = /^[\p{Alphabetic}\p{N}_\-~!@$:+,;=]+$/u;
+var ROOM_NAME = /^[\p{Alphabetic}\p{N}_\-~!@$:+,;=]+$/u;
+var CHANNEL_NAME = /^[^\p{Cc}/*{}]+$/u;
 var encoder = new TextEncoder();
 function byteLength(text) {
   return encoder.encode(text).length;
 }
 function isRoomName(name) {
-  return isName(name, ROOM_NAME_BYTES_MAX);
+  return isName(name, ROOM_NAME, ROOM_NAME_BYTES_MAX);
 }
 function isChannelName(name) {
-  return isName(name, CHANNEL_NAME_BYTES_MAX);
+  return isName(name, CHANNEL_NAME, CHANNEL_NAME_BYTES_MAX);
 }
-function isName(name, bytes_max) {
-  return NAME.test(name) && name !== "ALL" && byteLength(name) <= bytes_max;
+function isName(name, pattern, bytes_max) {
+  return pattern.test(name) && name !== "ALL" && byteLength(name) <= bytes_max;
 }
 function messagesChannel(room) {
   return `m_${room}`;

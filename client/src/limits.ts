@@ -56,7 +56,7 @@ export const CHANNELS_MAX = 64;
 
 /** The server's limits of names, in bytes of UTF-8. */
 export const ROOM_NAME_BYTES_MAX = 128;
-export const CHANNEL_NAME_BYTES_MAX = 130;
+export const CHANNEL_NAME_BYTES_MAX = 256;
 
 /** The server's limit of `history` in a subscription. */
 export const HISTORY_MAX = 1_000;

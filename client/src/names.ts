@@ -3,7 +3,10 @@
 import { CHANNEL_NAME_BYTES_MAX, ROOM_NAME_BYTES_MAX } from "./limits.ts";
 
 /** Letters and digits of any script and a few signs, as the protocol says. */
-const NAME = /^[\p{Alphabetic}\p{N}_\-~!@$:+,;=]+$/u;
+const ROOM_NAME = /^[\p{Alphabetic}\p{N}_\-~!@$:+,;=]+$/u;
+
+/** Anything but control characters and a few signs that mean something elsewhere. */
+const CHANNEL_NAME = /^[^\p{Cc}/*{}]+$/u;
 
 const encoder = new TextEncoder();
 
@@ -13,16 +16,16 @@ export function byteLength(text: string): number {
 
 /** Whether the server would take this as a room's name. */
 export function isRoomName(name: string): boolean {
-  return isName(name, ROOM_NAME_BYTES_MAX);
+  return isName(name, ROOM_NAME, ROOM_NAME_BYTES_MAX);
 }
 
 /** Whether the server would take this as a channel's name. */
 export function isChannelName(name: string): boolean {
-  return isName(name, CHANNEL_NAME_BYTES_MAX);
+  return isName(name, CHANNEL_NAME, CHANNEL_NAME_BYTES_MAX);
 }
 
-function isName(name: string, bytes_max: number): boolean {
-  return NAME.test(name) && name !== "ALL" && byteLength(name) <= bytes_max;
+function isName(name: string, pattern: RegExp, bytes_max: number): boolean {
+  return pattern.test(name) && name !== "ALL" && byteLength(name) <= bytes_max;
 }
 
 /** The channel of a room's messages. */

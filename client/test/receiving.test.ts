@@ -158,7 +158,7 @@ test("a wrong configuration is refused at once", () => {
     [{ dispatcherURL: "http://host", room: "ALL" }, "invalid_name"],
     [{ dispatcherURL: "http://host", room: "a/b" }, "invalid_name"],
     [{ dispatcherURL: "http://host", room: "ä".repeat(65) }, "invalid_name"],
-    [{ dispatcherURL: "http://host", room: "lobby", additionalChannels: ["a b"] }, "invalid_name"],
+    [{ dispatcherURL: "http://host", room: "lobby", additionalChannels: ["a/b"] }, "invalid_name"],
     [{ dispatcherURL: "http://host", room: "lobby", history: 1001 }, "invalid_configuration"],
     [{ dispatcherURL: "http://host", room: "lobby", userCountRefreshTimeout: 0 }, "invalid_configuration"],
     [

@@ -40,6 +40,43 @@ impl Asker {
     }
 }
 
+/// What a PushStream client's page may send along.
+const PUSHSTREAM_HEADERS: &str = "If-Modified-Since,If-None-Match,Etag,Event-Id,Event-Type,Last-Event-Id";
+/// Of every answer to such a client, as the module's: it is never to be kept.
+pub const NEVER_KEPT: &str = "Expires: Thu, 01 Jan 1970 00:00:01 GMT\r\n\
+                              Cache-Control: no-cache, no-store, must-revalidate\r\n";
+
+impl Asker {
+    /// The headers that all answers to a PushStream client have. `allowed` stands for the page that asks,
+    /// where it is said.
+    #[must_use]
+    pub fn pushstream(&self, methods: &str, allowed: Option<&str>) -> String {
+        format!("{}{NEVER_KEPT}", self.cross_origin(methods, allowed))
+    }
+
+    /// Those by which a page may read an answer.
+    #[must_use]
+    pub fn cross_origin(&self, methods: &str, allowed: Option<&str>) -> String {
+        let (origin, vary) = match (allowed, &self.origin) {
+            (Some(allowed), _) => (allowed, ""),
+            (None, Some(origin)) => (origin.as_str(), "Vary: Origin\r\n"),
+            (None, None) => return String::new(),
+        };
+        format!(
+            "Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Methods: {methods}\r\n\
+             Access-Control-Allow-Headers: {PUSHSTREAM_HEADERS}\r\n\
+             Access-Control-Expose-Headers: Etag\r\n{vary}"
+        )
+    }
+
+    /// An answer without a body that says why in a header, as the module does.
+    #[must_use]
+    pub fn explained(&self, status: u16, explain: &str, headers: &str) -> Vec<u8> {
+        let headers = format!("{headers}X-Nginx-PushStream-Explain: {explain}\r\n");
+        self.answer(status, &headers, b"")
+    }
+}
+
 fn reason(status: u16) -> &'static str {
     let status = http::StatusCode::from_u16(status).ok();
     status.and_then(|status| status.canonical_reason()).unwrap_or("")
@@ -54,23 +91,14 @@ pub fn json_answer(status: u16, extra_headers: &str, body: &str) -> Vec<u8> {
 
 /// The head of an answer without end.
 #[must_use]
-pub fn stream_head(mode: Mode, framing: Framing, origin: Option<&str>) -> String {
+pub fn stream_head(mode: Mode, framing: Framing, asker: &Asker, allowed: Option<&str>) -> String {
     let kind = if mode == Mode::EventSource { "text/event-stream; charset=utf-8" } else { "text/plain" };
     let cut = if framing == Framing::Chunks { "Transfer-Encoding: chunked\r\n" } else { "" };
-    let origin = origin
-        .map_or(String::new(), |origin| format!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n"));
     format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nExpires: Thu, 01 Jan 1970 00:00:01 GMT\r\n\
-         Cache-Control: no-cache, no-store, must-revalidate\r\nX-Accel-Buffering: no\r\n\
-         X-Content-Type-Options: nosniff\r\nConnection: close\r\n{cut}{origin}\r\n"
+        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nX-Accel-Buffering: no\r\n\
+         X-Content-Type-Options: nosniff\r\nConnection: close\r\n{cut}{}\r\n",
+        asker.pushstream("GET", allowed)
     )
-}
-
-/// An answer without a body that says why in a header, as the module does.
-#[must_use]
-pub fn explained(status: u16, explain: &str) -> Vec<u8> {
-    let headers = format!("X-Nginx-PushStream-Explain: {explain}\r\nCache-Control: no-store\r\n");
-    Asker::default().answer(status, &headers, b"")
 }
 
 /// The HTTP answer of a refusal.

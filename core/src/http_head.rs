@@ -3,17 +3,16 @@
 //! tungstenite checks and answers the upgrade; what is decided here is which request it is, how
 //! large it may be, and whose pages may make it.
 
-use http::{HeaderMap, Method, Request, Version};
-use tungstenite::error::{Error, ProtocolError};
-use tungstenite::handshake::server::{create_response, write_response};
+mod route;
 
-use crate::deflate;
+use http::{HeaderMap, Method, Request, Version};
+
 use crate::http_answer::Asker;
 use crate::limits::HTTP_HEADERS_MAX;
 use crate::origins::Origins;
-use crate::protocol;
+use crate::pushstream::publisher::{self, Desk};
 use crate::pushstream::request::BadRequest;
-use crate::pushstream::{Framing, Mode, Settings, Want};
+use crate::pushstream::{Framing, Settings, Want};
 use crate::refusal::Refusal;
 use crate::socketio;
 use crate::socketio::request::SessionId;
@@ -25,14 +24,25 @@ pub enum Head {
     NeedMore,
     /// An upgrade to the native protocol.
     Upgrade(Upgrade),
-    /// A question: path and query.
-    Get(String, String),
-    /// An answer without end to a PushStream client.
+    /// A question.
+    Get(Get),
+    /// Messages for a PushStream client.
     Stream(Stream),
     /// To be answered once its answer is there.
     Ask(Ask),
     /// No.
     Refuse(Refusal),
+}
+
+/// A question.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Get {
+    /// Of what.
+    pub path: String,
+    /// Its arguments.
+    pub query: String,
+    /// For whom, as a proxy says.
+    pub forwarded_for: Option<String>,
 }
 
 /// A request that is answered once its answer is there; another may follow on its connection.
@@ -51,19 +61,29 @@ pub struct Ask {
 pub enum What {
     /// Whether a page may ask.
     Preflight,
+    /// Whether a page may ask at a location of PushStream subscribers; else something that cannot be.
+    Subscriber(usize, bool),
+    /// Whether a page may ask something of channels.
+    MayPublish(Desk),
+    /// Something of channels, for whom, as a proxy says.
+    Job(Desk, Result<publisher::Request, publisher::Refused>, Option<String>),
     /// Something of a Socket.IO session.
     SocketIo(Result<socketio::request::Asked, socketio::request::BadRequest>),
 }
 
-/// A request for an answer without end.
+/// A request of a PushStream client over HTTP: for an answer without end, or a poll.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stream {
+    /// Bytes of the head.
+    pub used: usize,
+    /// At which location.
+    pub location: usize,
     /// What is subscribed to.
     pub want: Result<Want, BadRequest>,
-    /// How its pieces are told apart.
+    /// How the pieces of an answer without end are told apart.
     pub framing: Framing,
-    /// The page that asks, where it comes from a browser.
-    pub origin: Option<String>,
+    /// What the answer depends on.
+    pub asker: Asker,
 }
 
 /// A request to become a WebSocket, granted.
@@ -129,7 +149,7 @@ pub fn read(bytes: &[u8], bounds: Bounds, services: &Services) -> Head {
         Err(_) => return Head::Refuse(Refusal::BadRequest),
     };
     let Some(request) = to_request(&request) else { return Head::Refuse(Refusal::BadRequest) };
-    match decide(&Asking { request, used, bytes, body_bytes_max: bounds.body }, services) {
+    match route::decide(&Asking { request, used, bytes, body_bytes_max: bounds.body }, services) {
         Ok(head) => head,
         Err(refusal) => Head::Refuse(refusal),
     }
@@ -166,15 +186,25 @@ impl<'a> Asking<'a> {
         Ok(self.bytes.get(self.used..end).map(|body| (body, end)))
     }
 
+    /// Who asks, as a proxy says.
+    fn forwarded_for(&self) -> Option<String> {
+        let all = self.request.headers().get_all("x-forwarded-for").iter();
+        let all: Vec<&str> = all.filter_map(|value| value.to_str().ok()).collect();
+        (!all.is_empty()).then(|| all.join(","))
+    }
+
+    fn has_body(&self) -> bool {
+        let headers = self.request.headers();
+        headers.contains_key(http::header::CONTENT_LENGTH)
+            || headers.contains_key(http::header::TRANSFER_ENCODING)
+    }
+
     /// Whether another request may follow on the connection: then it is clear where this one ends.
     fn keeps_alive(&self) -> bool {
-        let headers = self.request.headers();
         let closes = |value: &str| value.split(',').any(|one| one.trim().eq_ignore_ascii_case("close"));
         let close = self.header(http::header::CONNECTION).is_some_and(closes);
-        let has_body = headers.contains_key(http::header::CONTENT_LENGTH)
-            || headers.contains_key(http::header::TRANSFER_ENCODING);
-        let takes_body = self.request.method() == Method::POST;
-        self.request.version() == Version::HTTP_11 && !close && (takes_body || !has_body)
+        let takes_body = matches!(*self.request.method(), Method::POST | Method::PUT | Method::DELETE);
+        self.request.version() == Version::HTTP_11 && !close && (takes_body || !self.has_body())
     }
 }
 
@@ -190,102 +220,6 @@ fn to_request(parsed: &httparse::Request<'_, '_>) -> Option<Request<()>> {
     }
     *request.headers_mut() = headers;
     Some(request)
-}
-
-fn decide(asking: &Asking<'_>, services: &Services) -> Result<Head, Refusal> {
-    let request = &asking.request;
-    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or(""));
-    let found = || Head::Get(path.into(), query.into());
-    let is_socket_io = services.socket_io && path == socketio::PATH;
-    let location = services.pushstream.find(path);
-    if request.method() != Method::GET && !is_socket_io {
-        return Err(Refusal::MethodNotAllowed);
-    }
-    if path != protocol::PATH && !is_socket_io && location.is_none() {
-        return Ok(found());
-    }
-    let origin = request.headers().get(http::header::ORIGIN);
-    let origin = origin.map(|origin| origin.to_str().ok().filter(|origin| services.origins.allows(origin)));
-    let origin = match origin {
-        Some(None) => return Err(Refusal::ForbiddenOrigin),
-        Some(Some(origin)) => Some(origin.to_owned()),
-        None => None,
-    };
-    if is_socket_io {
-        return socket_io(asking, origin);
-    }
-    let Some((number, rest)) = location else {
-        return upgrade(asking, Dialect::Native { call: first_call(query), deflates: services.deflate });
-    };
-    let want = Want::read(number, rest, query, request.headers(), services.pushstream.channels_max);
-    let framing = if request.version() == Version::HTTP_10 { Framing::None } else { Framing::Chunks };
-    match services.pushstream.mode(number) {
-        Some(Mode::WebSocket) => upgrade(asking, Dialect::PushStream(want)),
-        Some(Mode::EventSource | Mode::Streaming) => Ok(Head::Stream(Stream { want, framing, origin })),
-        None => Ok(found()),
-    }
-}
-
-/// A request under Socket.IO's path.
-fn socket_io(asking: &Asking<'_>, origin: Option<String>) -> Result<Head, Refusal> {
-    let method = asking.request.method();
-    let body = match method {
-        &Method::POST => match asking.body()? {
-            Some(body) => Some(body),
-            None => return Ok(Head::NeedMore),
-        },
-        &Method::GET | &Method::OPTIONS => None,
-        _ => return Err(Refusal::MethodNotAllowed),
-    };
-    let used = body.map_or(asking.used, |(_, end)| end);
-    let asker = Asker { origin, keep_alive: asking.keeps_alive() };
-    if method == Method::OPTIONS {
-        return Ok(Head::Ask(Ask { used, asker, what: What::Preflight }));
-    }
-    let query = asking.request.uri().query().unwrap_or("");
-    match socketio::request::read(query, body.map(|(body, _)| body)) {
-        Ok(socketio::request::Asked::Socket(version, session)) => {
-            upgrade(asking, Dialect::SocketIo(version, session))
-        }
-        asked => Ok(Head::Ask(Ask { used, asker, what: What::SocketIo(asked) })),
-    }
-}
-
-/// Grants a WebSocket, if that is what is asked for.
-fn upgrade(asking: &Asking<'_>, dialect: Dialect) -> Result<Head, Refusal> {
-    let request = &asking.request;
-    let mut response = create_response(request).map_err(|error| match error {
-        Error::Protocol(ProtocolError::InvalidSecWebSocketKey | ProtocolError::MissingSecWebSocketKey) => {
-            Refusal::BadRequest
-        }
-        _ => Refusal::UpgradeRequired,
-    })?;
-    let offered = request.headers().get_all("sec-websocket-protocol").iter();
-    let mut offered = offered.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    if offered.any(|name| name.trim() == protocol::SUBPROTOCOL) {
-        let confirmed = http::HeaderValue::from_static(protocol::SUBPROTOCOL);
-        response.headers_mut().insert("sec-websocket-protocol", confirmed);
-    }
-    let dialect = match dialect {
-        Dialect::Native { call, deflates: true } => {
-            let mut extensions = request.headers().get_all("sec-websocket-extensions").iter();
-            let agreement = extensions.find_map(|value| deflate::agreement(value.to_str().ok()?));
-            if let Some(agreement) = agreement {
-                let agreement = http::HeaderValue::from_static(agreement);
-                response.headers_mut().insert("sec-websocket-extensions", agreement);
-            }
-            Dialect::Native { call, deflates: agreement.is_some() }
-        }
-        other => other,
-    };
-    let mut answer = Vec::with_capacity(192);
-    write_response(&mut answer, &response).map_err(|_| Refusal::BadRequest)?;
-    Ok(Head::Upgrade(Upgrade { used: asking.used, answer, dialect }))
-}
-
-fn first_call(query: &str) -> Option<String> {
-    let mut fields = form_urlencoded::parse(query.as_bytes());
-    fields.find(|(name, _)| name == "call").map(|(_, call)| call.into_owned())
 }
 
 #[cfg(test)]
@@ -313,7 +247,7 @@ mod tests {
                 let deflates = if deflates { " deflates" } else { "" };
                 format!("upgrade{}{deflates}{call}", if confirmed { " v1" } else { "" })
             }
-            Head::Get(path, query) => format!("get {path} {query}"),
+            Head::Get(Get { path, query, .. }) => format!("get {path} {query}"),
             other @ (Head::Stream(_) | Head::Ask(_)) => panic!("{other:?}"),
             Head::Refuse(refusal) => refusal.code().into(),
         }

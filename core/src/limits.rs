@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Longest room name, in bytes of UTF-8. Names travel in every message and in URLs.
 pub const ROOM_NAME_BYTES_MAX: usize = 128;
-/// Longest channel name, in bytes: a room name with its prefix `m_` or `e_`.
-pub const CHANNEL_NAME_BYTES_MAX: usize = ROOM_NAME_BYTES_MAX + 2;
+/// Longest channel name, in bytes: a room name with its prefix `m_` or `e_` fits.
+pub const CHANNEL_NAME_BYTES_MAX: usize = 256;
 /// Longest user name (`_public.name`), in bytes of UTF-8.
 pub const USER_NAME_BYTES_MAX: usize = 64;
 /// Longest idempotency key, in bytes: a UUID or a hash fits.
@@ -31,6 +31,8 @@ pub const LIST_BYTES_MAX: usize = 16 * 1024;
 /// How long a client of engine.io 3 waits for the answer to its ping, in milliseconds, as the original says.
 pub const ENGINE_IO_3_PONG_MS: u64 = 60_000;
 
+/// Channels that one shard tells of in one answer about all of them.
+pub const SURVEY_CHANNELS_MAX: usize = 10_000;
 /// Packets of a Socket.IO client in the body of one poll, at most.
 pub const PACKETS_PER_POST_MAX: usize = 256;
 /// What clients say on one shard that waits for a full queue of another, in messages, before they are cut off.

@@ -3,9 +3,10 @@
 //! What is published is finished JSON text, made once by whoever publishes; the broker and the
 //! logs carry it without looking inside.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::names::{ChannelName, EventName, UserName};
@@ -105,6 +106,62 @@ pub fn members_changed(members: u64, joined: u64, left: u64, id: MessageId, now:
     named_event("members", None, data.as_deref(), id, now)
 }
 
+/// A text that was published as it is, not said in a room: over HTTP, for PushStream's clients. The JSON
+/// text of its message begins with `text`, as no other does.
+#[must_use]
+pub fn posted(posted: &Posted<'_>, id: MessageId, now: UnixMillis) -> Arc<[u8]> {
+    let wire = PostedWire { posted, i: id, d: now.seconds() };
+    serde_json::to_vec(&wire).unwrap_or_default().into()
+}
+
+/// What such a message says, if it is one.
+#[must_use]
+pub fn read_posted(payload: &[u8]) -> Option<Posted<'_>> {
+    is_posted(payload).then(|| serde_json::from_slice(payload).ok()).flatten()
+}
+
+/// Whether a message is such a text.
+#[must_use]
+pub fn is_posted(payload: &[u8]) -> bool {
+    payload.starts_with(POSTED_BEGINNING)
+}
+
+/// Whether a message takes the place of all that was said before it.
+#[must_use]
+pub fn is_deletion(payload: &[u8]) -> bool {
+    read_posted(payload).is_some_and(|posted| posted.deletes)
+}
+
+/// Stands in every message that takes the place of those before it, and in few others.
+pub const DELETION_MARK: &[u8] = br#""deletes":true"#;
+
+const POSTED_BEGINNING: &[u8] = br#"{"text":"#;
+
+/// A text that was published as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Posted<'a> {
+    /// The text.
+    #[serde(borrow)]
+    pub text: Cow<'a, str>,
+    /// What its publisher calls it.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<Cow<'a, str>>,
+    /// Of which kind it is.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<Cow<'a, str>>,
+    /// It takes the place of all that was said before it: the channel has been deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deletes: bool,
+}
+
+#[derive(Serialize)]
+struct PostedWire<'a> {
+    #[serde(flatten)]
+    posted: &'a Posted<'a>,
+    i: MessageId,
+    d: f64,
+}
+
 fn named_event(
     ev: &str,
     user: Option<&RawValue>,
@@ -175,6 +232,14 @@ mod tests {
         for (bytes, head) in table {
             assert_eq!(std::str::from_utf8(&bytes).unwrap(), format!("{head}{tail}"));
             assert_eq!(time_of(&bytes), Some(now));
+            assert_eq!(read_posted(&bytes), None);
         }
+        let text = Posted { text: "a \"b\"".into(), event_id: Some("e".into()), ..Posted::default() };
+        let bytes = posted(&text, id, now);
+        let expected = format!(r#"{{"text":"a \"b\"","event_id":"e",{tail}"#);
+        assert_eq!(std::str::from_utf8(&bytes).unwrap(), expected);
+        assert_eq!((time_of(&bytes), read_posted(&bytes)), (Some(now), Some(text)));
+        let gone = Posted { text: "".into(), deletes: true, ..Posted::default() };
+        assert_eq!(read_posted(&posted(&gone, id, now)), Some(gone));
     }
 }

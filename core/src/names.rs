@@ -1,7 +1,7 @@
 //! Names that cannot be wrong: rooms, channels, users, idempotency keys.
 //!
 //! Whoever holds one of these types need not check it again. A room `R` has the channels `m_R`
-//! (messages) and `e_R` (events); additional channels go by their bare names. No name here may
+//! (messages) and `e_R` (events); additional channels go by their bare names. No room's name may
 //! hold what a transport uses as a separator: no white space, control character, `.`, `/`, `*`.
 
 use std::borrow::Borrow;
@@ -50,6 +50,15 @@ fn check_length(name: &str, bytes_max: usize) -> Result<(), NameError> {
 fn check_path_name(name: &str, bytes_max: usize) -> Result<(), NameError> {
     check_length(name, bytes_max)?;
     if let Some(character) = name.chars().find(|c| !c.is_alphanumeric() && !PUNCTUATION.contains(*c)) {
+        return Err(NameError::Character(character));
+    }
+    if name == RESERVED { Err(NameError::Reserved) } else { Ok(()) }
+}
+
+/// `/` and `*` mean something to PushStream, braces to Redis.
+fn check_channel(name: &str) -> Result<(), NameError> {
+    check_length(name, CHANNEL_NAME_BYTES_MAX)?;
+    if let Some(character) = name.chars().find(|c| c.is_control() || "/*{}".contains(*c)) {
         return Err(NameError::Character(character));
     }
     if name == RESERVED { Err(NameError::Reserved) } else { Ok(()) }
@@ -135,9 +144,10 @@ name_type!(
     |name| check_path_name(name, ROOM_NAME_BYTES_MAX)
 );
 name_type!(
-    /// A channel: like a room's name, up to 130 bytes.
+    /// A channel: 1 to 256 bytes without control characters, `/`, `*`, `{` and `}`. Those of rooms are like
+    /// rooms' names; others are named by whoever publishes to them over HTTP.
     ChannelName,
-    |name| check_path_name(name, CHANNEL_NAME_BYTES_MAX)
+    |name| check_channel(name)
 );
 name_type!(
     /// A user, as `_public.name` says: 1 to 64 bytes that can be seen, without control characters,
@@ -228,6 +238,29 @@ mod tests {
         ];
         for (name, expected) in table {
             assert_eq!(RoomName::new(name).map(|_| ()), *expected, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn channel_names() {
+        let long = "x".repeat(CHANNEL_NAME_BYTES_MAX + 1);
+        let table: &[(&str, Result<(), NameError>)] = &[
+            ("m_lobby", Ok(())),
+            ("a.b18.c", Ok(())),
+            ("a b+c\"<%41", Ok(())),
+            (&long[1..], Ok(())),
+            (&long, Err(NameError::TooLong(CHANNEL_NAME_BYTES_MAX))),
+            ("", Err(NameError::Empty)),
+            ("a/b", Err(NameError::Character('/'))),
+            ("a*", Err(NameError::Character('*'))),
+            ("a{b", Err(NameError::Character('{'))),
+            ("a}b", Err(NameError::Character('}'))),
+            ("a\n", Err(NameError::Character('\n'))),
+            ("ALL", Err(NameError::Reserved)),
+            ("ALLx", Ok(())),
+        ];
+        for (name, expected) in table {
+            assert_eq!(ChannelName::new(name).map(|_| ()), *expected, "{name:?}");
         }
     }
 

@@ -358,7 +358,7 @@ const BROADCAST_MESSAGES: &[u8] = br#""messages":["#;
 #[must_use]
 pub fn message_of(frame: &[u8]) -> &[u8] {
     let text = websocket::payload_of(frame);
-    // The name before it holds no quotation mark.
+    // The name before it holds no quotation mark that is not escaped.
     let start = memchr::memmem::find(text, BROADCAST_MESSAGES).map(|at| at + BROADCAST_MESSAGES.len());
     let message = start.and_then(|start| text.get(start..)).unwrap_or_default();
     message.strip_suffix(BROADCAST_TAIL).unwrap_or_default()
@@ -368,11 +368,8 @@ impl<'a> BroadcastFrame<'a> {
     /// Of this message.
     #[must_use]
     pub fn new(publication: &'a Publication) -> BroadcastFrame<'a> {
-        // A channel's name holds nothing that JSON would escape.
-        let head = format!(
-            r#"{{"channel":"{}","offset":{},"messages":["#,
-            publication.channel, publication.offset.0
-        );
+        let name = serde_json::to_string(publication.channel.as_str()).unwrap_or_default();
+        let head = format!(r#"{{"channel":{name},"offset":{},"messages":["#, publication.offset.0);
         BroadcastFrame { head, payload: &publication.payload }
     }
 

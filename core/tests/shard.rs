@@ -16,6 +16,8 @@ mod heads;
 mod memory;
 #[path = "shard/polling.rs"]
 mod polling;
+#[path = "shard/polls.rs"]
+mod polls;
 #[path = "shard/pushstream.rs"]
 mod pushstream;
 #[path = "shard/rig.rs"]

@@ -1,6 +1,7 @@
 //! What core asks of the world, answered for one shard: its sockets, the queues to the broker and
 //! to the other shards, chance, and questions over HTTP.
 
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -120,18 +121,28 @@ pub(crate) struct World {
     pub(crate) shards: Vec<ShardSender>,
     pub(crate) board: Arc<Board>,
     pub(crate) stats_from: StatsFrom,
+    pub(crate) publish_from: StatsFrom,
+}
+
+/// Whether an address that a proxy names is one of this machine.
+fn is_loopback(address: &str) -> bool {
+    address.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 impl World {
-    fn may_read_stats(&self, key: Key) -> bool {
-        match self.stats_from {
+    /// Whether somebody is among those who may, by its own address. What a proxy says of it is believed
+    /// only of one on this machine, and only of the last one: whatever stands before may be made up.
+    fn is_among(&self, who: StatsFrom, key: Key, forwarded_for: Option<&str>) -> bool {
+        match who {
             StatsFrom::Anyone => true,
             StatsFrom::Nobody => false,
             StatsFrom::Loopback => {
                 let peer =
                     self.sockets.descriptor(key).map(|descriptor| SockRef::from(&descriptor).peer_addr());
                 let peer = peer.and_then(Result::ok).and_then(|peer| peer.as_socket());
-                peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+                let here = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+                let last = forwarded_for.map(|all| all.rsplit(',').next().unwrap_or("").trim());
+                here && last.is_none_or(is_loopback)
             }
         }
     }
@@ -154,11 +165,21 @@ impl Outside for World {
         })
     }
 
-    fn http_get(&mut self, key: Key, path: &str, query: &str) -> Result<String, Refusal> {
+    fn may_publish(&mut self, key: Key, forwarded_for: Option<&str>) -> bool {
+        self.is_among(self.publish_from, key, forwarded_for)
+    }
+
+    fn http_get(
+        &mut self,
+        key: Key,
+        path: &str,
+        query: &str,
+        forwarded_for: Option<&str>,
+    ) -> Result<String, Refusal> {
         match path {
             "/health" => Ok(r#"{"status":"ok"}"#.into()),
             "/stats" if self.stats_from == StatsFrom::Nobody => Err(Refusal::NotFound),
-            "/stats" if !self.may_read_stats(key) => Err(Refusal::ForbiddenAddress),
+            "/stats" if !self.is_among(self.stats_from, key, forwarded_for) => Err(Refusal::ForbiddenAddress),
             "/stats" => {
                 // Names need no escaping but for letters beyond ASCII, which curl sends as they are.
                 let name = query.split('&').find_map(|part| part.strip_prefix("channel="));

@@ -59,6 +59,8 @@ pub struct Settings {
     pub flush_interval_ms: u64,
     /// Who may read `/stats`.
     pub stats_from: StatsFrom,
+    /// Who may publish over HTTP, and read the statistics that PushStream's clients know.
+    pub publish_from: StatsFrom,
     /// Descriptors that the rest of the process needs.
     pub descriptors_reserved: u64,
 }

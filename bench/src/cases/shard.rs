@@ -45,7 +45,11 @@ impl Outside for World {
         Err(message)
     }
 
-    fn http_get(&mut self, _: Key, _: &str, _: &str) -> Result<String, Refusal> {
+    fn may_publish(&mut self, _: Key, _: Option<&str>) -> bool {
+        false
+    }
+
+    fn http_get(&mut self, _: Key, _: &str, _: &str, _: Option<&str>) -> Result<String, Refusal> {
         Err(Refusal::NotFound)
     }
 }

@@ -79,7 +79,16 @@ impl Desk {
     }
 
     pub(crate) fn script(&self, script: Script, keys: &[&str]) -> Cmd {
-        self.scripts.call(script, if self.sharded.get() { "SPUBLISH" } else { "PUBLISH" }, keys)
+        self.scripts.call(script, self.publishing(), keys)
+    }
+
+    /// The publishing of a message that takes the place of all before it.
+    pub(crate) fn deletion(&self, keys: &[&str]) -> Cmd {
+        self.scripts.call_keeping(Script::Publish, self.publishing(), keys, 1)
+    }
+
+    fn publishing(&self) -> &'static str {
+        if self.sharded.get() { "SPUBLISH" } else { "PUBLISH" }
     }
 
     pub(crate) fn subscription(&self, on: bool, topic: &str) -> Cmd {

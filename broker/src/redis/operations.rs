@@ -166,7 +166,10 @@ impl Broker {
         let once = publish.key.as_ref().map(|key| self.desk.keys.published(&publish.channel, user, key));
         let (ban_key, once_key) = (bans.unwrap_or(&of.head), once.as_ref().unwrap_or(&of.head));
         let keys = [&of.head, &of.stream, ban_key, once_key].map(String::as_str);
-        let mut cmd = self.desk.script(Script::Publish, &keys);
+        let mut cmd = match message::is_deletion(&publish.payload) {
+            true => self.desk.deletion(&keys),
+            false => self.desk.script(Script::Publish, &keys),
+        };
         cmd.arg(&of.topic).arg(publish.id.to_string()).arg(&*publish.payload);
         cmd.arg(user.filter(|_| bans.is_some()).map_or("", UserName::as_str));
         match once {

@@ -73,11 +73,16 @@ impl Scripts {
     /// A call, to which the script's own arguments are to be added. `publish` is the command with which
     /// this server publishes.
     pub(crate) fn call(&self, script: Script, publish: &str, keys: &[&str]) -> Cmd {
+        self.call_keeping(script, publish, keys, self.kept())
+    }
+
+    /// The same, of which so many messages are kept.
+    pub(crate) fn call_keeping(&self, script: Script, publish: &str, keys: &[&str], kept: usize) -> Cmd {
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(&self.hashes[script as usize]).arg(keys.len()).arg(keys);
         // A channel that has lost its past is counted anew, under another name.
         let epoch = Epoch(rand::random()).to_string();
-        cmd.arg(publish).arg(self.kept()).arg(self.keeping.expire_ms).arg(epoch);
+        cmd.arg(publish).arg(kept).arg(self.keeping.expire_ms).arg(epoch);
         cmd
     }
 

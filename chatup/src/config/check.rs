@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 
 use chatup_broker::redis::settings::{Credentials, Server};
+use chatup_core::limits::CHANNEL_NAME_BYTES_MAX;
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
 use super::error::{Broken, ConfigError};
 use super::place::Place;
-use super::tables::{Auth, Config, Dispatcher, History, PushStream, Redis, Secret, Worker};
+use super::pushstream::{PushStream, TEMPLATE_BYTES_MAX};
+use super::tables::{Auth, Config, Dispatcher, History, Redis, Secret, Worker};
 use super::{Role, url};
 
 /// Most shards of one worker; no machine has as many cores.
@@ -25,8 +27,6 @@ pub const HISTORY_EXPIRE_S_MAX: u64 = 10 * 365 * 24 * 60 * 60;
 /// Furthest that clocks may be apart, in seconds: as much longer lives every token.
 pub const LEEWAY_S_MAX: u64 = 300;
 
-/// Longest template of a PushStream message, in bytes.
-pub const TEMPLATE_BYTES_MAX: usize = 1_024;
 /// Longest prefix of Redis keys, in bytes.
 pub const REDIS_PREFIX_BYTES_MAX: usize = 64;
 
@@ -119,12 +119,30 @@ impl PushStream {
     fn rules(&self) -> Vec<Rule> {
         let template = &self.message_template;
         let fits = template.contains("~text~") && template.len() <= TEMPLATE_BYTES_MAX;
-        vec![(
-            "pushstream.message_template",
-            quoted(template),
-            fits,
-            "up to 1024 bytes, with ~text~ among them",
-        )]
+        let length = self.max_channel_id_length;
+        let wrong = self.wrong_location();
+        let (location, rule) = wrong.clone().unwrap_or_default();
+        vec![
+            (
+                "pushstream.message_template",
+                quoted(template),
+                fits,
+                "up to 1024 bytes, with ~text~ among them",
+            ),
+            (
+                "pushstream.max_channel_id_length",
+                length.to_string(),
+                (1..=CHANNEL_NAME_BYTES_MAX).contains(&length),
+                "1 to 256",
+            ),
+            (
+                "pushstream.wildcard_channel_max_qtd",
+                self.wildcard_channel_max_qtd.to_string(),
+                self.wildcard_channel_max_qtd == 0 || !self.wildcard_channel_prefix.is_empty(),
+                "0 where there is no wildcard_channel_prefix",
+            ),
+            ("pushstream.locations", location, wrong.is_none(), rule),
+        ]
     }
 }
 

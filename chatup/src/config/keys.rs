@@ -157,7 +157,8 @@ fn rule(key: &str, message: &str) -> &'static str {
         "worker.listen" | "dispatcher.listen" => "an IP address, such as 127.0.0.1 or ::1",
         "worker.io" => "\"auto\", \"io_uring\" or \"epoll\"",
         "worker.slow_subscriber" => "\"tell\" or \"close\"",
-        "worker.stats_from" => "\"loopback\", \"anyone\" or \"nobody\"",
+        "pushstream.locations" => "tables [[pushstream.locations]] in a file, each with path and mode",
+        "worker.stats_from" | "pushstream.publish_from" => "\"loopback\", \"anyone\" or \"nobody\"",
         "worker.cores" => "a list of core numbers, such as [2, 3]",
         "auth.algorithms" => "a list of \"HS256\", \"RS256\", \"ES256\" and \"EdDSA\"",
         _ => match KEYS.get(key) {

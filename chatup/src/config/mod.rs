@@ -15,6 +15,7 @@ mod keys;
 mod layer;
 mod material;
 pub mod place;
+pub mod pushstream;
 pub mod tables;
 mod url;
 
@@ -25,7 +26,8 @@ pub use environment::variable;
 pub use error::{ConfigError, Problem};
 pub use layer::Places;
 pub use place::Place;
-pub use tables::{Config, Io, PushStream, Redis, Secret, SlowSubscriber, StatsFrom, TokenAlgorithm};
+pub use pushstream::PushStream;
+pub use tables::{Config, Io, Redis, Secret, SlowSubscriber, StatsFrom, TokenAlgorithm};
 
 pub(crate) use material::read_capped;
 

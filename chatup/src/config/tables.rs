@@ -9,6 +9,8 @@ use chatup_core::limits::Limits;
 use chatup_core::token::Algorithm;
 use serde::{Deserialize, Serialize};
 
+use super::pushstream::PushStream;
+
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -123,25 +125,6 @@ pub enum StatsFrom {
     Anyone,
     /// No one.
     Nobody,
-}
-
-/// The `[pushstream]` table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PushStream {
-    /// Whether the worker serves PushStream's subscribers: WebSockets under /ws/, event sources under
-    /// /ev/, streams under /sub/; channels in the path, positions by time and tag.
-    pub enabled: bool,
-    /// How a message is written: ~id~, ~time~, ~tag~, ~channel~, ~text~, ~size~, ~event-id~ and
-    /// ~event-type~ stand for what the message says; its text is a JSON list of messages. ChatUp's own
-    /// pages need the one that is the default.
-    pub message_template: String,
-}
-
-impl Default for PushStream {
-    fn default() -> Self {
-        PushStream { enabled: false, message_template: "~time~.~channel~.~text~".to_owned() }
-    }
 }
 
 /// The `[socket_io]` table.

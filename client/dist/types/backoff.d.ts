@@ -1,4 +1,4 @@
-// built from client/src and client/demo, sources sha256:2c0d122ce08394e9acdd5a1a56ff8dc206726cf426a1eb8a087310c18732e06f
+// built from client/src and client/demo, sources sha256:2899897fdb6202980d7a9e1f06e997f3e04521744af74fdeb7b7e8c9985078d5
 /**
  * Exponential back-off with full jitter: evenly distributed between nothing and
  * a bound that doubles, so that a crowd cut off together does not come back

@@ -1,4 +1,4 @@
-// built from client/src and client/demo, sources sha256:2c0d122ce08394e9acdd5a1a56ff8dc206726cf426a1eb8a087310c18732e06f
+// built from client/src and client/demo, sources sha256:2899897fdb6202980d7a9e1f06e997f3e04521744af74fdeb7b7e8c9985078d5
 /** Upper bound of the first retry's wait. Short: most cuts are over at once. */
 export declare const BACKOFF_FIRST_MS = 500;
 /** Upper bound of any retry's wait. A live event's viewer must not wait longer. */
@@ -37,7 +37,7 @@ export declare const FRAME_BYTES_MAX = 16384;
 export declare const CHANNELS_MAX = 64;
 /** The server's limits of names, in bytes of UTF-8. */
 export declare const ROOM_NAME_BYTES_MAX = 128;
-export declare const CHANNEL_NAME_BYTES_MAX = 130;
+export declare const CHANNEL_NAME_BYTES_MAX = 256;
 /** The server's limit of `history` in a subscription. */
 export declare const HISTORY_MAX = 1000;
 /** What is asked for when the configuration says nothing. */

@@ -5,18 +5,21 @@
 //! Layout:
 //! - [`stamp`]: a message's place in time, and the dates that clients write
 //! - [`request`]: which channels, from where on
+//! - [`publisher`], [`info`]: what is asked of channels, and the answers
 //! - [`template`]: a message as text
 //! - [`wire`]: that as bytes, by mode
 //! - [`settings`]: which paths are served, and how
 
+pub mod info;
+pub mod publisher;
 pub mod request;
 pub mod settings;
 pub mod stamp;
 pub mod template;
 pub mod wire;
 
-pub use request::{BadRequest, Since, Want, WantChannel};
+pub use request::{Asked, BadRequest, Since, Want, WantChannel};
 pub use settings::{Location, Mode, Settings};
-pub use stamp::Stamp;
+pub use stamp::{Place, Stamp};
 pub use template::{Template, View};
 pub use wire::Framing;

@@ -6,7 +6,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::names::{ChannelName, NameError};
 
-use super::stamp::{Stamp, read_date, read_tag};
+use super::settings::{Mode, Settings};
+use super::stamp::{Place, Stamp, read_date, read_places, read_tag};
 
 /// From where on messages are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,10 +16,15 @@ pub enum Since {
     Now,
     /// So many of the last ones too.
     Last(u32),
-    /// What came behind this place.
-    After(Stamp),
-    /// What came behind the message published with this id; nothing of before where it is not known.
-    Event(String),
+    /// What came behind whichever is found first.
+    After {
+        /// The message that its publisher gave this id.
+        event: Option<String>,
+        /// This place in time.
+        stamp: Option<Stamp>,
+        /// This very place, if the channel is of this past; then nothing else counts.
+        exactly: Option<Place>,
+    },
 }
 
 /// One channel.
@@ -35,8 +41,23 @@ pub struct WantChannel {
 pub struct Want {
     /// The location.
     pub location: usize,
+    /// How: the location's mode, or what the request has made of it.
+    pub mode: Mode,
     /// What is wanted; at least one.
     pub channels: Vec<WantChannel>,
+    /// The function that the answer of a poll calls.
+    pub callback: Option<String>,
+    /// The place in time that was asked for, as it was written.
+    pub asked: Asked,
+}
+
+/// What a poll in vain is answered with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The second.
+    pub time: Option<u64>,
+    /// The tag, as it was given.
+    pub tag: Option<String>,
 }
 
 /// Why there is nothing to subscribe to.
@@ -52,6 +73,18 @@ pub enum BadRequest {
     TooLong,
     /// More channels than one may have.
     TooMany,
+    /// More wildcard channels than one may have, or nothing else.
+    TooManyWildcards,
+    /// A channel without messages, where only others may be subscribed to.
+    Unauthorized,
+    /// The channel has as many subscribers as it may have.
+    Crowded,
+    /// A function's name that is none.
+    Callback,
+    /// Not enough of a WebSocket.
+    Headers,
+    /// A version of WebSockets that is not known.
+    Version,
 }
 
 impl BadRequest {
@@ -64,6 +97,16 @@ impl BadRequest {
             BadRequest::All => (403, "Channel id not authorized for this method."),
             BadRequest::TooLong => (400, "Channel id is too large."),
             BadRequest::TooMany => (403, "Number of channels were exceeded."),
+            BadRequest::TooManyWildcards => (403, "Subscribed too much wildcard channels."),
+            BadRequest::Unauthorized => (403, "Subscriber could not create channels."),
+            BadRequest::Crowded => (403, "Subscribers limit per channel has been exceeded."),
+            BadRequest::Callback => (400, "Callback not allowed."),
+            BadRequest::Headers => (
+                400,
+                "Don't have at least one of the mandatory headers: Connection, Upgrade, Sec-WebSocket-Key and \
+                 Sec-WebSocket-Version",
+            ),
+            BadRequest::Version => (400, "Version not supported. Supported versions: 8, 13"),
         }
     }
 }
@@ -79,31 +122,71 @@ impl Want {
         rest: &str,
         query: &str,
         headers: &HeaderMap,
-        channels_max: usize,
+        settings: &Settings,
     ) -> Result<Want, BadRequest> {
-        let since = read_since(query, headers);
+        let given = Given::read(query, headers);
+        let own = settings.locations.get(location).map_or(Mode::Polling, |location| location.mode);
+        let mode = own.turned(headers.get(MODE_HEADER).and_then(|value| value.to_str().ok()));
         let path = percent_decode_str(rest).decode_utf8().map_err(|_| BadRequest::BadName)?;
         let mut channels: Vec<WantChannel> = Vec::new();
         for part in path.split('/').filter(|part| !part.is_empty()) {
-            let (name, last) = split_backtrack(part);
-            if name == "ALL" || name.contains('*') {
-                return Err(BadRequest::All);
-            }
-            let name = ChannelName::new(name).map_err(|error| match error {
-                NameError::TooLong(_) => BadRequest::TooLong,
-                _ => BadRequest::BadName,
-            })?;
-            let since = last.map_or_else(|| since.clone(), Since::Last);
+            let (name, last) = read_name(part, settings)?;
+            let since = last.map_or_else(|| given.since(), Since::Last);
             if channels.iter().any(|known| known.name == name) {
                 continue;
             }
-            if channels.len() == channels_max {
+            if channels.len() == settings.channels_max {
                 return Err(BadRequest::TooMany);
             }
             channels.push(WantChannel { name, since });
         }
-        if channels.is_empty() { Err(BadRequest::NoChannel) } else { Ok(Want { location, channels }) }
+        if channels.is_empty() {
+            return Err(BadRequest::NoChannel);
+        }
+        given.places(&mut channels);
+        let wildcards = channels.iter().filter(|one| settings.is_wildcard(one.name.as_str())).count();
+        let too_many =
+            settings.wildcards_max.is_some_and(|max| wildcards > max || wildcards == channels.len());
+        if wildcards > 0 && too_many {
+            return Err(BadRequest::TooManyWildcards);
+        }
+        let callback = given.callback.filter(|_| mode.is_poll());
+        if callback.as_deref().is_some_and(|name| !is_function(name)) {
+            return Err(BadRequest::Callback);
+        }
+        let asked = Asked { time: given.time.filter(|time| *time > 0), tag: given.tag };
+        Ok(Want { location, mode, channels, callback, asked })
     }
+}
+
+/// The header by which a request turns a location's mode into a poll.
+const MODE_HEADER: &str = "x-nginx-pushstream-mode";
+/// Longest name of a function that a poll's answer calls, in bytes.
+const CALLBACK_BYTES_MAX: usize = 64;
+
+/// A channel as a path or an argument names it, and its backtrack.
+///
+/// # Errors
+/// Why it cannot be one.
+pub fn read_name(part: &str, settings: &Settings) -> Result<(ChannelName, Option<u32>), BadRequest> {
+    let (name, last) = split_backtrack(part);
+    if name == "ALL" || name.contains('*') {
+        return Err(BadRequest::All);
+    }
+    if name.len() > settings.id_bytes_max {
+        return Err(BadRequest::TooLong);
+    }
+    let name = ChannelName::new(name).map_err(|error| match error {
+        NameError::TooLong(_) => BadRequest::TooLong,
+        _ => BadRequest::BadName,
+    })?;
+    Ok((name, last.filter(|last| *last > 0)))
+}
+
+/// What an answer may call: nothing that could be anything else than a name.
+fn is_function(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.$".contains(&byte);
+    (1..=CALLBACK_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 /// `name.bN`: only the last such ending counts, so that `a.b3.b2` is `a.b3`.
@@ -116,23 +199,61 @@ fn split_backtrack(part: &str) -> (&str, Option<u32>) {
     (name, Some(digits.parse().unwrap_or(u32::MAX)))
 }
 
-/// Arguments go over headers; a message's own id over both, and a tag needs a time.
-fn read_since(query: &str, headers: &HeaderMap) -> Since {
-    let argument = |wanted: &str| {
-        let mut all = form_urlencoded::parse(query.as_bytes());
-        all.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
-    };
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let event = argument("eventid").or_else(|| header("last-event-id")).filter(|id| !id.is_empty());
-    if let Some(event) = event {
-        return Since::Event(event);
+/// What arguments and headers say; arguments go over headers, each by itself.
+#[derive(Default)]
+struct Given {
+    event: Option<String>,
+    time: Option<u64>,
+    tag: Option<String>,
+    callback: Option<String>,
+}
+
+impl Given {
+    fn read(query: &str, headers: &HeaderMap) -> Given {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (mut event, mut time, mut tag, mut callback) = (None, None, None, None);
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let place = match &*name {
+                "eventid" => &mut event,
+                "time" => &mut time,
+                "tag" => &mut tag,
+                "callback" => &mut callback,
+                _ => continue,
+            };
+            place.get_or_insert(value.into_owned());
+        }
+        // Without its equals sign it is no argument.
+        let callback = callback.filter(|_| query.split('&').any(|part| part.starts_with("callback=")));
+        let time = time.or_else(|| header("if-modified-since"));
+        Given {
+            event: event.or_else(|| header("last-event-id")).filter(|id| !id.is_empty()),
+            time: time.and_then(|text| read_date(&text)),
+            tag: tag.or_else(|| header("if-none-match")).filter(|tag| !tag.is_empty()),
+            callback,
+        }
     }
-    let second = argument("time").or_else(|| header("if-modified-since")).and_then(|text| read_date(&text));
-    let tag = argument("tag").or_else(|| header("if-none-match")).and_then(|text| read_tag(&text));
-    match second {
-        None => Since::Now,
+
+    fn since(&self) -> Since {
+        let tag = self.tag.as_deref().and_then(read_tag);
         // Without a tag the whole second counts as seen.
-        Some(second) => Since::After(Stamp { second, tag: tag.unwrap_or(u64::MAX) }),
+        let stamp = self.time.map(|second| Stamp { second, tag: tag.unwrap_or(u64::MAX) });
+        let own = self.event.as_deref().and_then(Stamp::read);
+        match (self.event.clone(), own.or(stamp)) {
+            (None, None) => Since::Now,
+            (event, stamp) => Since::After { event, stamp, exactly: None },
+        }
+    }
+
+    /// A tag of this server's own polls says where each of the channels is.
+    fn places(&self, channels: &mut [WantChannel]) {
+        let Some(places) = self.tag.as_deref().and_then(|tag| read_places(tag, channels.len())) else {
+            return;
+        };
+        for (channel, place) in channels.iter_mut().zip(places) {
+            if let Since::After { exactly, .. } = &mut channel.since {
+                *exactly = Some(place);
+            }
+        }
     }
 }
 
@@ -145,15 +266,22 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, http::HeaderValue::from_static(value));
         }
-        match Want::read(0, path, query, &map, 3) {
+        match Want::read(0, path, query, &map, &Settings { channels_max: 3, ..Settings::default() }) {
             Err(error) => format!("{error:?}"),
             Ok(want) => {
                 let shown = want.channels.iter().map(|one| match &one.since {
                     Since::Now => one.name.to_string(),
                     Since::Last(count) => format!("{} last {count}", one.name),
-                    Since::After(Stamp { second, tag: u64::MAX }) => format!("{} after {second}", one.name),
-                    Since::After(stamp) => format!("{} after {}#{}", one.name, stamp.second, stamp.tag),
-                    Since::Event(id) => format!("{} after event {id}", one.name),
+                    Since::After { event, stamp, exactly } => {
+                        let event = event.as_ref().map_or(String::new(), |id| format!(" event {id}"));
+                        let stamp = stamp.map_or(String::new(), |stamp| match stamp.tag {
+                            u64::MAX => format!(" {}", stamp.second),
+                            tag => format!(" {}#{tag}", stamp.second),
+                        });
+                        let exactly =
+                            exactly.map_or(String::new(), |place| format!(" at {}", place.offset.0));
+                        format!("{} after{event}{stamp}{exactly}", one.name)
+                    }
                 });
                 shown.collect::<Vec<_>>().join(", ")
             }

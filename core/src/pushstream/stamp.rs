@@ -9,7 +9,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::message::UnixMillis;
-use crate::position::Offset;
+use crate::position::{Epoch, Offset};
 
 /// How many offsets of one millisecond a tag tells apart.
 const OFFSETS: u64 = 1 << 20;
@@ -51,6 +51,20 @@ impl Stamp {
         Stamp { second: at / 1_000, tag: at % 1_000 * OFFSETS }
     }
 
+    /// As it stands for a message without an id of its own.
+    #[must_use]
+    pub fn event_id(self) -> String {
+        format!("{}-{}", self.second, self.tag)
+    }
+
+    /// Reads that.
+    #[must_use]
+    pub fn read(event_id: &str) -> Option<Stamp> {
+        let (second, tag) = event_id.split_once('-')?;
+        let number = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+        Some(Stamp { second: number(second)?, tag: number(tag)? })
+    }
+
     /// The second as an HTTP date; the first of all for one that no calendar has.
     #[must_use]
     pub fn date(self) -> String {
@@ -58,6 +72,55 @@ impl Stamp {
         let date = OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         date.format(IMF_FIXDATE).unwrap_or_default()
     }
+}
+
+/// A place in one channel's past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Tells pasts apart, mostly.
+    pub past: u16,
+    /// The last message that has been seen.
+    pub offset: Offset,
+}
+
+impl Place {
+    /// Of an offset in the past of this epoch.
+    #[must_use]
+    pub fn of(epoch: Epoch, offset: Offset) -> Place {
+        Place { past: u16::try_from(epoch.0 % PASTS).unwrap_or(0), offset }
+    }
+}
+
+/// Pasts that a place tells apart: four digits.
+const PASTS: u64 = 10_000;
+/// Digits of a stamp's tag before places, and of one place.
+const TAG_DIGITS: usize = 20;
+const PLACE_DIGITS: usize = 20;
+
+/// The tag of a poll's answer: all digits, as the module's, but so many of them that they say for each of
+/// its channels what has been seen.
+#[must_use]
+pub fn write_places(tag: u64, places: impl Iterator<Item = Place>) -> String {
+    let places: String =
+        places.map(|place| format!("{:04}{:016}", place.past, place.offset.0 % 10_u64.pow(16))).collect();
+    format!("{tag:020}{places}")
+}
+
+/// Reads that, for so many channels.
+#[must_use]
+pub fn read_places(tag: &str, channels: usize) -> Option<Vec<Place>> {
+    let digits = tag.strip_prefix("W/").unwrap_or(tag);
+    let whole = digits.len() == TAG_DIGITS + channels * PLACE_DIGITS;
+    if !whole || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let place = |number: usize| {
+        let from = TAG_DIGITS + number * PLACE_DIGITS;
+        let text = digits.get(from..from + PLACE_DIGITS)?;
+        let (past, offset) = text.split_at_checked(4)?;
+        Some(Place { past: past.parse().ok()?, offset: Offset(offset.parse().ok()?) })
+    };
+    (0..channels).map(place).collect()
 }
 
 /// Reads a date: the three forms of HTTP, and what JavaScript's `Date.toString()` gives, in any zone, its
@@ -112,10 +175,13 @@ fn at(year: &str, month: &str, day: &str, clock: &str, east: i64) -> Option<i64>
     Some(date.with_time(time).assume_utc().unix_timestamp() - east * 60)
 }
 
-/// Reads a tag, as an argument or an entity tag: `1` and `W/1` are tags.
+/// Reads a tag, as an argument or an entity tag: `1` and `W/1` are tags. Of one that says more
+/// ([`write_places`]) it is the beginning.
 #[must_use]
 pub fn read_tag(text: &str) -> Option<u64> {
     let digits = text.strip_prefix("W/").unwrap_or(text);
+    let says_more = digits.len() > TAG_DIGITS && (digits.len() - TAG_DIGITS).is_multiple_of(PLACE_DIGITS);
+    let digits = if says_more { digits.get(..TAG_DIGITS)? } else { digits };
     digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -159,6 +225,23 @@ mod tests {
             [("W/", None), ("", None), ("+1", None), ("W/\"1\"", None), ("99999999999999999999", None)];
         for (text, tag) in table.into_iter().chain(nones) {
             assert_eq!(read_tag(text), tag, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn tags_that_say_where_each_channel_is() {
+        let places = [Place::of(Epoch(123_456), Offset(7)), Place::of(Epoch(1), Offset(0))];
+        let tag = write_places(42, places.into_iter());
+        assert_eq!(tag, "0000000000000000004234560000000000000007".to_owned() + "00010000000000000000");
+        assert_eq!(read_places(&format!("W/{tag}"), 2), Some(places.to_vec()));
+        assert_eq!(read_tag(&format!("W/{tag}")), Some(42));
+        assert_eq!(read_places(&tag, 1), None);
+        assert_eq!(read_places("W/42", 1), None);
+        assert_eq!(read_places(&tag.replace('7', "x"), 2), None);
+        let stamp = Stamp { second: 5, tag: 7 };
+        assert_eq!(Stamp::read(&stamp.event_id()), Some(stamp));
+        for none in ["5", "5-", "-7", "5-x", "+5-7", "a-b-c"] {
+            assert_eq!(Stamp::read(none), None, "{none}");
         }
     }
 

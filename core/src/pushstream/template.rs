@@ -57,12 +57,14 @@ pub struct Template {
 }
 
 impl Template {
-    /// Takes a template apart; whatever is no keyword stands for itself.
+    /// Takes a template apart; whatever is no keyword, in whatever case, stands for itself.
     #[must_use]
     pub fn new(text: &str) -> Template {
         let (mut pieces, mut rest, mut literal) = (Vec::new(), text, String::new());
         while let Some(next) = rest.chars().next() {
-            match KEYWORDS.iter().find(|(word, _)| rest.starts_with(word)) {
+            let begins =
+                |word: &str| rest.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word));
+            match KEYWORDS.iter().find(|(word, _)| begins(word)) {
                 Some((word, keyword)) => {
                     if !literal.is_empty() {
                         pieces.push(Piece::Literal(std::mem::take(&mut literal)));
@@ -80,6 +82,12 @@ impl Template {
             pieces.push(Piece::Literal(literal));
         }
         Template { pieces }
+    }
+
+    /// Whether every message begins with this.
+    #[must_use]
+    pub fn begins_with(&self, text: &str) -> bool {
+        matches!(self.pieces.first(), Some(Piece::Literal(literal)) if literal.starts_with(text))
     }
 
     /// Appends a message.
@@ -120,7 +128,7 @@ mod tests {
             ("{\"id\":~id~,\"tag\":\"~tag~\"}", "{\"id\":7,\"tag\":\"3\"}"),
             ("~size~ ~event-id~|~event-type~|", "6 e1||"),
             ("~~id~~", "~7~"),
-            ("~i~ ~ID~ ~", "~i~ ~ID~ ~"),
+            ("~i~ ~ID~ ~", "~i~ 7 ~"),
             ("", ""),
             ("ä~id~ü", "ä7ü"),
         ];

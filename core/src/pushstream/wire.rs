@@ -17,21 +17,17 @@ pub enum Framing {
     None,
 }
 
+/// Begins a line of a message of an event source.
+const DATA: &str = "data: ";
 /// Ends a message of an event source.
 const END_OF_EVENT: &[u8] = b"\n";
-/// Ends a message of a stream.
-const END_OF_LINE: &[u8] = b"\r\n";
 
 /// Appends a message.
 pub fn message(mode: Mode, framing: Framing, template: &Template, view: &View<'_>, out: &mut Vec<u8>) {
     let mut text = Vec::new();
     match mode {
-        Mode::WebSocket => template.render(view, &mut text),
-        Mode::Streaming => {
-            template.render(view, &mut text);
-            text.extend_from_slice(END_OF_LINE);
-        }
         Mode::EventSource => event(template, view, &mut text),
+        _ => template.render(view, &mut text),
     }
     frame(framing, &text, out);
 }
@@ -45,8 +41,14 @@ fn event(template: &Template, view: &View<'_>, out: &mut Vec<u8>) {
     if !view.event_type.is_empty() {
         let _ = writeln!(out, "event: {}", view.event_type);
     }
+    // A template that is a field already stays as it is.
+    let whole = template.begins_with(DATA);
     for line in view.text.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.is_empty()) {
-        out.extend_from_slice(b"data: ");
+        if whole {
+            template.render(&View { text: line, ..*view }, out);
+            continue;
+        }
+        out.extend_from_slice(DATA.as_bytes());
         template.render(&View { text: line, ..*view }, out);
         out.push(b'\n');
     }
@@ -57,15 +59,36 @@ fn event(template: &Template, view: &View<'_>, out: &mut Vec<u8>) {
 pub fn ping(mode: Mode, framing: Framing, template: &Template, view: &View<'_>, out: &mut Vec<u8>) {
     match mode {
         Mode::EventSource => frame(framing, b": -1\n", out),
-        Mode::Streaming => message(mode, framing, template, view, out),
         Mode::WebSocket => out.extend_from_slice(&websocket::PING_FRAME),
+        _ => message(mode, framing, template, view, out),
     }
 }
 
 /// Appends what comes at once, before any message.
-pub fn beginning(mode: Mode, framing: Framing, out: &mut Vec<u8>) {
-    if mode == Mode::EventSource {
-        frame(framing, b": \n", out);
+pub fn beginning(mode: Mode, framing: Framing, header: &str, out: &mut Vec<u8>) {
+    match mode {
+        Mode::EventSource if header.is_empty() => frame(framing, b": \n", out),
+        Mode::EventSource => comment(framing, header, out),
+        _ if header.is_empty() => {}
+        _ => frame(framing, header.as_bytes(), out),
+    }
+}
+
+/// Lines that an event source reads over. Text that is a comment stays as it is.
+fn comment(framing: Framing, text: &str, out: &mut Vec<u8>) {
+    if text.starts_with(": ") {
+        return frame(framing, text.as_bytes(), out);
+    }
+    let lines: String = text.lines().map(|line| format!(": {line}\n")).collect();
+    frame(framing, lines.as_bytes(), out);
+}
+
+/// Appends what stands behind the last message.
+pub fn footer(mode: Mode, framing: Framing, footer: &str, out: &mut Vec<u8>) {
+    match mode {
+        _ if footer.is_empty() => {}
+        Mode::EventSource => comment(framing, footer, out),
+        _ => frame(framing, footer.as_bytes(), out),
     }
 }
 
@@ -109,8 +132,9 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         let table = [
-            (Mode::Streaming, Framing::None, "x", "", "3:x\r\n"),
-            (Mode::Streaming, Framing::Chunks, "x", "", "5\r\n3:x\r\n\r\n"),
+            (Mode::Streaming, Framing::None, "x", "", "3:x"),
+            (Mode::LongPolling, Framing::None, "x\r\ny", "", "3:x\r\ny"),
+            (Mode::Streaming, Framing::Chunks, "x", "", "3\r\n3:x\r\n"),
             (Mode::EventSource, Framing::None, "x", "", "data: 3:x\n\n"),
             (
                 Mode::EventSource,

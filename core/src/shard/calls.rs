@@ -108,8 +108,7 @@ impl Shard {
                     Some(Incoming::Text(text)) if open => match (form.location(), form.socketio()) {
                         (None, None) => self.text(key, &text, Said::InFrame, outside),
                         (_, Some(version)) => self.socketio_text(key, version, &text, outside),
-                        // Publishing over a subscriber's WebSocket is not allowed.
-                        (Some(_), None) => {}
+                        (Some(_), None) => self.pushstream_said(key, &text, outside),
                     },
                     Some(Incoming::Ping(payload)) if open => {
                         websocket::pong_frame(payload, connection.control());
@@ -301,6 +300,9 @@ impl Shard {
                 self.open_refused(key, refused, outside);
             }
             return;
+        }
+        if kind == Kind::Job {
+            return self.job_answered(key, call, &answer, outside);
         }
         let Some(talk) = self.connections.get_mut(key).and_then(|c| c.talk.as_deref_mut()) else { return };
         talk.session.call_ended();

@@ -7,19 +7,22 @@
 
 use std::sync::Arc;
 
-use crate::message::Publication;
+use crate::message::{self, Publication};
 use crate::names::{ChannelName, RoomName};
 use crate::position::{Epoch, MessageId, Offset, Position};
-use crate::protocol::{self, BroadcastFrame, Notice};
+use crate::protocol::{self, BroadcastFrame, Notice, message_of};
+use crate::pushstream::publisher::Of;
 use crate::refusal::{Refusal, Refused};
 use crate::room_log::{FrameRun, RoomLog};
 use crate::socketio::request::SessionId;
 
 use super::fanout::Pass;
-use super::forms::{self, Form, Forms};
+use super::forms::{Form, Forms};
+use super::jobs::Survey;
+use super::past;
 use super::slab::Key;
 use super::syncing::{StoreSyncs, SyncNumber, Syncing};
-use super::wires::{FromSession, ToSession};
+use super::wires::{At, FromSession, ToSession};
 use super::{Outside, Shard};
 
 /// Between shards.
@@ -44,6 +47,10 @@ pub enum ShardMessage {
     },
     /// From the owner: the broker did not open the channel.
     OpenFailed(ChannelName, Refused),
+    /// What is there of these channels? To be told to the connection there.
+    Survey(Box<(Of, At)>),
+    /// The answer.
+    Surveyed(Key, Box<Survey>),
     /// To a session whose client has come here.
     ToSession(Box<(SessionId, ToSession)>),
     /// From a session, to a connection of its client's.
@@ -67,6 +74,8 @@ pub(super) struct Channel {
     pub(super) log: Option<RoomLog>,
     /// The same in other forms, while somebody subscribes who wants them.
     pub(super) forms: Forms,
+    /// The message by which it was last deleted, while it was open here.
+    pub(super) deleted_at: Offset,
     /// Places of connections.
     pub(super) subscribers: Vec<u32>,
     /// Connections with a `subscribe` that waits for the channel to open.
@@ -111,6 +120,7 @@ impl Shard {
             room: name.room_of_messages(),
             log: None,
             forms: Forms::default(),
+            deleted_at: Offset::START,
             subscribers: Vec::new(),
             waiters: Vec::new(),
             holds: 0,
@@ -173,6 +183,12 @@ impl Shard {
             ShardMessage::Synced(name, number) => self.synced(&name, number, outside),
             ShardMessage::Run { channel, fresh, run } => self.take_run(&channel, fresh, &run, outside),
             ShardMessage::OpenFailed(name, refused) => self.open_failed(&name, refused, outside),
+            ShardMessage::Survey(asked) => {
+                let survey = Box::new(self.survey(&asked.0));
+                let at = asked.1;
+                self.tell_shard(at.shard, ShardMessage::Surveyed(at.key, survey), outside);
+            }
+            ShardMessage::Surveyed(key, survey) => self.surveyed(key, *survey, outside),
             ShardMessage::ToSession(told) => self.session_told(told.0, told.1, outside),
             ShardMessage::FromSession(key, what) => self.wire_told(key, what, outside),
         }
@@ -192,6 +208,7 @@ impl Shard {
             // What does not fit comes again, fresh: the owner saw this shard detach and attach.
             if log.extend(run) {
                 self.came(index, run.ids.len());
+                self.deleted_by(index, run);
             }
         }
     }
@@ -208,10 +225,34 @@ impl Shard {
             append(log, publication);
             self.counters.messages += 1;
             self.came(index, 1);
+            if message::is_deletion(&publication.payload) {
+                self.deleted(index, publication.offset);
+            }
             self.linger_if_unused(index);
         } else {
             // Something is missing between: the broker's own log has it.
             self.fetch_channel(&publication.channel, outside);
+        }
+    }
+
+    /// Looks for a deletion among messages that have come.
+    fn deleted_by(&mut self, index: u32, run: &FrameRun) {
+        // In nearly all runs nothing of the kind is found.
+        if memchr::memmem::find(&run.bytes, message::DELETION_MARK).is_none() {
+            return;
+        }
+        let deletes = |place: &usize| message::is_deletion(message_of(run.frame(*place)));
+        if let Some(last) = (0..run.ids.len()).rev().find(deletes) {
+            self.deleted(index, Offset(run.before.0 + last as u64 + 1));
+        }
+    }
+
+    /// A message takes the place of all before it: these are let go of.
+    fn deleted(&mut self, index: u32, at: Offset) {
+        let Some(channel) = self.channels.at_mut(index) else { return };
+        channel.deleted_at = at;
+        if let Some(log) = &mut channel.log {
+            log.let_go_before(Offset(at.0.saturating_sub(1)));
         }
     }
 
@@ -251,7 +292,7 @@ impl Shard {
         let log = self.channels.at(index).and_then(|channel| channel.log.as_ref());
         let own = connection.subscriptions.iter_mut().find(|one| one.channel == index);
         if let (Some(own), Some(log)) = (own, log) {
-            own.cursor = forms::same_place(old, log, own.cursor);
+            own.cursor = past::same_place(old, log, own.cursor);
         }
         true
     }

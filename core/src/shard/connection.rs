@@ -3,16 +3,18 @@
 
 use smallvec::SmallVec;
 
-use crate::http_head::Stream;
+use crate::http_answer::Asker;
 use crate::names::RoomName;
 use crate::position::{Offset, Position};
-use crate::pushstream::Want;
+use crate::pushstream::{Framing, Want};
 use crate::session::Session;
 use crate::socketio::request::SessionId;
 use crate::websocket::FrameReader;
 
 use super::forms::Form;
+use super::jobs::Job;
 use super::polled::Polled;
+use super::polls::Poll;
 use super::syncing::SyncNumber;
 use super::timers::Ticks;
 
@@ -68,6 +70,8 @@ pub(super) struct Rest {
 pub(super) struct PendingSubscribe {
     /// The call to be answered; none of a PushStream client's request.
     pub(super) call: Option<u64>,
+    /// What is asked of channels over HTTP.
+    pub(super) job: bool,
     /// That request; `items` are its channels, in its order.
     pub(super) want: Option<Box<Want>>,
     pub(super) items: Vec<PendingChannel>,
@@ -77,11 +81,15 @@ pub(super) struct PendingSubscribe {
 
 impl PendingSubscribe {
     pub(super) fn of_call(call: u64) -> PendingSubscribe {
-        PendingSubscribe { call: Some(call), want: None, items: Vec::new(), missing: 0 }
+        PendingSubscribe { call: Some(call), job: false, want: None, items: Vec::new(), missing: 0 }
+    }
+
+    pub(super) fn of_job() -> PendingSubscribe {
+        PendingSubscribe { call: None, job: true, want: None, items: Vec::new(), missing: 0 }
     }
 
     pub(super) fn of_request(want: Want) -> PendingSubscribe {
-        PendingSubscribe { call: None, want: Some(Box::new(want)), items: Vec::new(), missing: 0 }
+        PendingSubscribe { job: false, want: Some(Box::new(want)), ..PendingSubscribe::of_job() }
     }
 }
 
@@ -112,8 +120,14 @@ pub(super) struct Talk {
     /// More than one if it has left and joined again before the first answer.
     pub(super) joins: Vec<PendingJoin>,
     pub(super) pending: Vec<PendingSubscribe>,
-    /// The head of an answer without end, until its channels are open.
-    pub(super) stream: Option<Stream>,
+    /// The request for an answer without end, until its channels are open.
+    pub(super) stream: Option<Box<(Asker, Framing)>>,
+    /// Until when it is served, where that is limited.
+    pub(super) until: Option<Ticks>,
+    /// What is asked of channels over HTTP.
+    pub(super) job: Option<Box<Job>>,
+    /// A PushStream client's poll.
+    pub(super) poll: Option<Box<Poll>>,
     /// The Socket.IO session that it belongs to, where that is not itself.
     pub(super) wire: Option<SessionId>,
     /// A session without a socket.
@@ -210,9 +224,9 @@ impl Connection {
         self.talk.as_deref().is_some_and(|talk| talk.polled.is_some())
     }
 
-    /// An answer without end is asked for, and its head is not sent.
+    /// A PushStream client has asked over HTTP, and no answer has begun.
     pub(super) fn is_unanswered(&self) -> bool {
-        self.talk.as_deref().is_some_and(|talk| talk.stream.is_some())
+        self.talk.as_deref().is_some_and(|talk| talk.stream.is_some() || talk.poll.is_some())
     }
 
     /// Something of it waits to be sent, messages aside.
@@ -222,12 +236,23 @@ impl Connection {
 
     /// Forgets what is not worth keeping.
     pub(super) fn tidy(&mut self) {
-        if self.form.socketio().is_none()
-            && !self.is_unanswered()
-            && self.talk.as_deref().is_some_and(|talk| talk.session.is_blank() && talk.pending.is_empty())
-        {
+        if self.form.socketio().is_none() && self.talk.as_deref().is_some_and(Talk::is_blank) {
             self.talk = None;
         }
+    }
+}
+
+impl Talk {
+    /// Whether nothing of it would have to be kept.
+    fn is_blank(&self) -> bool {
+        self.session.is_blank()
+            && self.pending.is_empty()
+            && self.stream.is_none()
+            && self.poll.is_none()
+            && self.job.is_none()
+            && self.wire.is_none()
+            && self.polled.is_none()
+            && self.until.is_none()
     }
 }
 

@@ -124,6 +124,7 @@ impl Shard {
     /// begins to pass it on to its subscribers here, at once or when its flush window ends.
     pub fn end_turn(&mut self, outside: &mut impl Outside) {
         self.flush_backlogs(outside);
+        self.end_deleted(outside);
         self.turn_is_full = false;
         if let Some(deflating) = &mut self.deflating {
             deflating.inflater.take_inflated();

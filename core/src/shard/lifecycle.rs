@@ -74,6 +74,7 @@ impl Shard {
             match self.connections.get(key).map(|connection| connection.phase) {
                 Some(Phase::Head) => self.refuse_head(key, Refusal::ShuttingDown),
                 Some(Phase::Open) => self.close(key, Refusal::ShuttingDown, outside),
+                Some(Phase::Asked) => self.poll_in_vain(key, outside),
                 _ => {}
             }
         }
@@ -141,6 +142,9 @@ impl Shard {
         if let Some(id) = talk.as_deref().and_then(|talk| talk.wire) {
             let at = At { shard: self.shard, key };
             self.tell_session(id, ToSession::Gone(at), outside);
+        }
+        if let Some(job) = talk.as_deref().and_then(|talk| talk.job.as_deref()) {
+            self.let_go_of(job.items());
         }
         for item in talk.into_iter().flat_map(|talk| talk.pending).flat_map(|pending| pending.items) {
             self.let_go_of_channel(item.channel);

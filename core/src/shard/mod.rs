@@ -12,11 +12,15 @@ mod connection;
 mod deflated;
 mod fanout;
 mod forms;
+mod jobs;
 mod lifecycle;
 mod memory;
 mod opening;
+mod past;
 mod polled;
+mod polls;
 mod pushstream;
+mod rendered;
 mod requests;
 mod sending;
 mod slab;
@@ -42,6 +46,7 @@ use crate::room_log::LogLimits;
 use crate::session::Rules;
 
 pub use channels::{ShardMessage, beginning};
+pub use jobs::Survey;
 pub use memory::Memory;
 pub use sending::{AfterSend, Begun, Outgoing};
 pub use slab::Key;
@@ -83,11 +88,20 @@ pub trait Outside {
     /// Its queue is full; the message comes back.
     fn to_shard(&mut self, shard: u16, message: ShardMessage) -> Result<(), ShardMessage>;
 
-    /// Answers a question that came over HTTP, in JSON.
+    /// Answers a question that came over HTTP, in JSON, perhaps for somebody behind a proxy.
     ///
     /// # Errors
     /// The refusal to answer with.
-    fn http_get(&mut self, key: Key, path: &str, query: &str) -> Result<String, Refusal>;
+    fn http_get(
+        &mut self,
+        key: Key,
+        path: &str,
+        query: &str,
+        forwarded_for: Option<&str>,
+    ) -> Result<String, Refusal>;
+
+    /// Whether somebody may publish over HTTP and read statistics.
+    fn may_publish(&mut self, key: Key, forwarded_for: Option<&str>) -> bool;
 }
 
 /// What happens to a subscriber whose next message is no longer kept.
@@ -186,6 +200,8 @@ pub struct Shard {
     flush_interval_ms: u64,
     /// Channels whose log could lose what fast subscribers have not been sent.
     crowded: usize,
+    /// Subscribers that have been sent a channel's deletion.
+    ended: Vec<(Key, u32)>,
     /// Connections of which the caller must let go.
     dead: Vec<Key>,
     /// The last question of how far a channel is.
@@ -251,6 +267,7 @@ impl Shard {
             flushing: VecDeque::new(),
             flush_interval_ms: config.flush_interval_ms,
             crowded: 0,
+            ended: Vec::new(),
             dead: Vec::new(),
             last_sync: SyncNumber::default(),
             services: config.services,

@@ -1,27 +1,25 @@
 //! Subscribers that speak PushStream: what they want stands in their request, and what they are refused
 //! comes as the end of the WebSocket.
 
-use serde::Serialize;
-
-use crate::http_answer;
+use crate::exchange::{Operation, Publish};
+use crate::http_answer::{self, Asker, NEVER_KEPT};
 use crate::http_head::Stream;
+use crate::message::{self, Posted};
+use crate::names::ChannelName;
+use crate::position::{MessageId, Offset};
 use crate::protocol::Subscribe;
-use crate::pushstream::{BadRequest, Framing, Mode, Stamp, View, Want, wire};
+use crate::pushstream::{BadRequest, Framing, Location, Mode, Since, Stamp, View, Want, wire};
 use crate::refusal::Refusal;
 use crate::websocket;
 
 use super::connection::{Connection, PendingChannel, PendingSubscribe, Phase, Subscription};
 use super::forms::Form;
+use super::past::Wanted;
+use super::polls::Poll;
 use super::slab::Key;
+use super::tickets::NO_TICKET;
 use super::timers::Ticks;
 use super::{Outside, Shard};
-
-/// Why a WebSocket is closed, in the module's words and under its code.
-#[derive(Serialize)]
-struct Explained<'a> {
-    http_status: u16,
-    explain: &'a str,
-}
 
 impl Shard {
     /// A WebSocket has been granted to a PushStream client.
@@ -41,23 +39,46 @@ impl Shard {
         self.pushstream_wanted(key, want, Framing::WebSocket, outside);
     }
 
-    /// An answer without end is asked for.
-    pub(super) fn stream_requested(&mut self, key: Key, mut stream: Stream, outside: &mut impl Outside) {
-        let framing = stream.framing;
-        let want = match std::mem::replace(&mut stream.want, Err(BadRequest::NoChannel)) {
+    /// Messages are asked for over HTTP.
+    pub(super) fn stream_requested(&mut self, key: Key, stream: Stream, outside: &mut impl Outside) {
+        let Stream { location, want, framing, asker, .. } = stream;
+        let want = match want {
             Ok(want) => want,
-            Err(bad) => {
-                let (status, explain) = bad.explain();
-                return self.last_words(key, &http_answer::explained(status, explain));
-            }
+            Err(bad) => return self.refuse_stream(key, location, &asker, bad, outside),
         };
         let now = self.ticks;
         let Some(connection) = self.connections.get_mut(key) else { return };
-        connection.phase = Phase::Open;
         connection.since = now;
-        connection.talk().stream = Some(stream);
+        let framing = if want.mode.is_poll() {
+            connection.phase = Phase::Asked;
+            let callback = want.callback.clone();
+            connection.talk().poll = Some(Box::new(Poll { location, asker, callback }));
+            Framing::None
+        } else {
+            connection.phase = Phase::Open;
+            connection.talk().stream = Some(Box::new((asker, framing)));
+            framing
+        };
         self.schedule(key);
         self.pushstream_wanted(key, want, framing, outside);
+    }
+
+    /// It cannot be had, as its very request says.
+    fn refuse_stream(
+        &mut self,
+        key: Key,
+        location: usize,
+        asker: &Asker,
+        bad: BadRequest,
+        outside: &mut impl Outside,
+    ) {
+        let location = self.services.pushstream.locations.get(location);
+        let allowed = location.and_then(|location| location.allowed_origins.as_deref());
+        let versions = if bad == BadRequest::Version { "Sec-WebSocket-Version: 8, 13\r\n" } else { "" };
+        let headers = format!("{}{versions}", asker.pushstream("GET", allowed));
+        let (status, explain) = bad.explain();
+        let answer = asker.explained(status, explain, &headers);
+        self.answer_request(key, &answer, asker.keep_alive, outside);
     }
 
     fn pushstream_wanted(&mut self, key: Key, want: Want, framing: Framing, outside: &mut impl Outside) {
@@ -68,11 +89,7 @@ impl Shard {
         if !self.rules.anonymous_subscribe {
             return self.refuse_pushstream(key, Refusal::NotAuthenticated, outside);
         }
-        let open = |name: &crate::names::ChannelName| Subscribe {
-            channel: name.clone(),
-            position: None,
-            history: 0,
-        };
+        let open = |name: &ChannelName| Subscribe { channel: name.clone(), position: None, history: 0 };
         let asked: Vec<Subscribe> = want.channels.iter().map(|one| open(&one.name)).collect();
         if !self.make_room_for(&asked, outside) {
             return self.refuse_pushstream(key, Refusal::ChannelsFull, outside);
@@ -91,24 +108,29 @@ impl Shard {
         let Some(location) = self.services.pushstream.locations.get(want.location).cloned() else {
             return self.refuse_pushstream(key, Refusal::BadRequest, outside);
         };
+        if let Some(bad) = self.unwanted(want, items, &location) {
+            self.let_go_of(items);
+            return self.refuse_wanted(key, bad, outside);
+        }
+        let now = self.ticks;
         let Some(connection) = self.connections.get_mut(key) else { return };
         let form = connection.form;
-        if let Some(stream) = connection.talk.as_deref_mut().and_then(|talk| talk.stream.take()) {
-            let (mode, framing) = (location.mode, stream.framing);
-            let control = connection.control();
-            let head = http_answer::stream_head(mode, framing, stream.origin.as_deref());
-            control.extend_from_slice(head.as_bytes());
-            wire::beginning(mode, framing, control);
+        if let Some(ttl) = location.connection_ttl_ms {
+            connection.talk().until = Some(now.after(ttl));
         }
+        let stream = connection.talk.as_deref_mut().and_then(|talk| talk.stream.take());
+        let framing = form.framing(location.mode);
+        let control = connection.control();
+        if let Some((asker, framing)) = stream.as_deref() {
+            let allowed = location.allowed_origins.as_deref();
+            let head = http_answer::stream_head(location.mode, *framing, asker, allowed);
+            control.extend_from_slice(head.as_bytes());
+        }
+        wire::beginning(location.mode, framing, &location.header, control);
         for (item, wanted) in items.iter().zip(&want.channels) {
-            let Some(entry) = self.channels.at_mut(item.channel) else { continue };
-            let Some(log) = &entry.log else { continue };
-            let cursor = entry.forms.begin(
-                log,
-                &entry.name,
-                (form, &location),
-                (&wanted.since, self.flush_interval_ms),
-            );
+            let Some(cursor) = self.beginning_of(item.channel, (form, &location), &wanted.since) else {
+                continue;
+            };
             let Some(slot) = self.add_subscriber(key, item.channel) else { continue };
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.subscriptions.push(Subscription { channel: item.channel, slot, cursor });
@@ -116,6 +138,123 @@ impl Shard {
             self.let_go_of_channel(item.channel);
         }
         self.make_ready(key);
+        self.schedule(key);
+    }
+
+    /// Why it may not have all of these channels, now that they are open.
+    pub(super) fn unwanted(
+        &mut self,
+        want: &Want,
+        items: &[PendingChannel],
+        location: &Location,
+    ) -> Option<BadRequest> {
+        for (item, wanted) in items.iter().zip(&want.channels) {
+            let settings = &self.services.pushstream;
+            let now = self.now.unix.0;
+            let wildcard = settings.is_wildcard(wanted.name.as_str());
+            let by = Wanted::of(settings, &Since::Now, self.flush_interval_ms, now);
+            let (subscribers_max, entry) = (settings.subscribers_max, self.channels.at_mut(item.channel)?);
+            let log = entry.log.as_ref()?;
+            if location.authorized_channels_only && !wildcard && entry.forms.counts(log, &by).1 == 0 {
+                return Some(BadRequest::Unauthorized);
+            }
+            if entry.subscribers.len() >= subscribers_max {
+                return Some(BadRequest::Crowded);
+            }
+        }
+        None
+    }
+
+    /// Where in a channel somebody begins.
+    pub(super) fn beginning_of(
+        &mut self,
+        channel: u32,
+        (form, location): (Form, &Location),
+        since: &Since,
+    ) -> Option<Offset> {
+        let wanted = Wanted::of(&self.services.pushstream, since, self.flush_interval_ms, self.now.unix.0);
+        let entry = self.channels.at_mut(channel)?;
+        let log = entry.log.as_ref()?;
+        Some(entry.forms.begin(log, &entry.name, (form, location), &wanted))
+    }
+
+    /// It cannot have what it wants, in the module's words.
+    pub(super) fn refuse_wanted(&mut self, key: Key, bad: BadRequest, outside: &mut impl Outside) {
+        let (status, explain) = bad.explain();
+        self.close_explained(key, status, explain, outside);
+    }
+
+    /// Lets those go that have been sent the deletion of their last channel.
+    pub(super) fn end_deleted(&mut self, outside: &mut impl Outside) {
+        for (key, channel) in std::mem::take(&mut self.ended) {
+            let deleted_at = self.channels.at(channel).map_or(Offset::START, |one| one.deleted_at);
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let form = connection.form;
+            let sent = |one: &Subscription| one.channel == channel && one.cursor >= deleted_at;
+            let place = connection.subscriptions.iter().position(sent);
+            // Others are not told in this way, and whose socket was full is sent it again.
+            let Some(place) = place.filter(|_| form.location().is_some()) else { continue };
+            let slot = connection.subscriptions.remove(place).slot;
+            let last = connection.subscriptions.is_empty();
+            self.remove_subscriber(channel, slot, form);
+            if last {
+                self.pushstream_over(key, outside);
+            }
+        }
+    }
+
+    /// It has been served for as long as it may be.
+    pub(super) fn pushstream_over(&mut self, key: Key, outside: &mut impl Outside) {
+        if self.end_stream(key, Refusal::ShuttingDown, outside) {
+            return;
+        }
+        let now = self.ticks;
+        let Some(connection) = self.connections.get_mut(key).filter(|one| one.phase == Phase::Open) else {
+            return;
+        };
+        let location = connection.form.location();
+        let location = location.and_then(|number| self.services.pushstream.locations.get(number));
+        let footer = location.map_or("", |location| location.footer.as_str());
+        wire::footer(Mode::WebSocket, Framing::WebSocket, footer, connection.control());
+        websocket::close_frame(websocket::CLOSE_NORMAL, "", connection.control());
+        connection.phase = Phase::Closing { hang_up: false, pieces: 0 };
+        connection.since = now;
+        self.forget(key, outside);
+        self.make_ready(key);
+        self.schedule(key);
+    }
+
+    /// A client has said something on its WebSocket: it is published in its channels, where that is allowed.
+    pub(super) fn pushstream_said(&mut self, key: Key, text: &[u8], outside: &mut impl Outside) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let location = connection.form.location();
+        let location = location.and_then(|number| self.services.pushstream.locations.get(number));
+        if !location.is_some_and(|location| location.websocket_allow_publish) || text.is_empty() {
+            return;
+        }
+        let Ok(text) = std::str::from_utf8(text) else {
+            return self.close(key, Refusal::InvalidUtf8, outside);
+        };
+        let name = |one: &Subscription| self.channels.at(one.channel).map(|channel| channel.name.clone());
+        let channels: Vec<ChannelName> = connection.subscriptions.iter().filter_map(name).collect();
+        let posted = Posted { text: text.into(), ..Posted::default() };
+        for channel in channels {
+            let id = MessageId::from_random(outside.random());
+            let payload = message::posted(&posted, id, self.now.unix);
+            let publish = Publish { channel, sender: None, key: None, id, payload };
+            if self.try_broker(NO_TICKET, Operation::Publish(publish), outside).is_err() {
+                // There is no other word for it.
+                return self.close(key, Refusal::Overloaded, outside);
+            }
+        }
+    }
+
+    /// After how much silence a connection is pinged, in milliseconds.
+    pub(super) fn ping_after_ms(&self, connection: &Connection) -> u64 {
+        let location = connection.form.location();
+        let location = location.and_then(|number| self.services.pushstream.locations.get(number));
+        let own = location.and_then(|location| location.ping_interval_ms);
+        own.unwrap_or(self.rules.limits.ping_after_ms)
     }
 
     /// It cannot have what it wants.
@@ -126,7 +265,7 @@ impl Shard {
 
     /// The mode of an answer without end.
     pub(super) fn streams(&self, connection: &Connection) -> Option<Mode> {
-        let mode = self.services.pushstream.mode(connection.form.location()?)?;
+        let mode = self.services.pushstream.locations.get(connection.form.location()?)?.mode;
         (mode != Mode::WebSocket).then_some(mode)
     }
 
@@ -136,13 +275,18 @@ impl Shard {
             return false;
         };
         let Some(mode) = self.streams(connection) else { return false };
-        let (framing, begun) = (connection.form.framing(mode), !connection.is_unanswered());
+        let (form, framing) = (connection.form, connection.form.framing(mode));
+        let begun = !connection.is_unanswered();
         self.forget(key, outside);
         let mut end = Vec::new();
         if begun {
+            let location = form.location().and_then(|number| self.services.pushstream.locations.get(number));
+            let footer = location.map_or("", |location| location.footer.as_str());
+            wire::footer(mode, framing, footer, &mut end);
             wire::end(framing, &mut end);
         } else {
-            end = http_answer::explained(refusal.row().http.unwrap_or(503), refusal.row().message);
+            let (status, explain) = (refusal.row().http.unwrap_or(503), refusal.row().message);
+            end = Asker::default().explained(status, explain, NEVER_KEPT);
         }
         self.last_words(key, &end);
         true
@@ -154,8 +298,9 @@ impl Shard {
         let location =
             connection.form.location().and_then(|number| self.services.pushstream.locations.get(number));
         let Some(location) = location.filter(|_| !connection.is_unanswered()) else { return };
-        let stamp = Stamp { second: self.now.unix.whole_seconds(), tag: 0 };
-        let view = View { id: -1, stamp, channel: "", text: b" ", event_id: "", event_type: "" };
+        let stamp = Stamp { second: 0, tag: 0 };
+        let text = self.services.pushstream.ping_text.as_bytes();
+        let view = View { id: -1, stamp, channel: "", text, event_id: "", event_type: "" };
         let mut ping = Vec::new();
         wire::ping(
             location.mode,
@@ -171,16 +316,27 @@ impl Shard {
     }
 
     fn close_explained(&mut self, key: Key, http_status: u16, explain: &str, outside: &mut impl Outside) {
-        let waiting = self.connections.get(key).is_some_and(Connection::is_unanswered);
-        self.forget(key, outside);
-        if waiting {
-            return self.last_words(key, &http_answer::explained(http_status, explain));
+        let talk = self.connections.get_mut(key).and_then(|connection| connection.talk.as_deref_mut());
+        let asker = talk.and_then(|talk| match (talk.poll.take(), talk.stream.take()) {
+            (Some(poll), _) => Some(poll.asker),
+            (None, stream) => stream.map(|stream| stream.0),
+        });
+        if let Some(asker) = asker {
+            let location = self.connections.get(key).and_then(|connection| connection.form.location());
+            let location = location.and_then(|number| self.services.pushstream.locations.get(number));
+            let allowed = location.and_then(|location| location.allowed_origins.as_deref());
+            let headers = asker.pushstream("GET", allowed);
+            let answer = asker.explained(http_status, explain, &headers);
+            self.forget(key, outside);
+            return self.answer_request(key, &answer, asker.keep_alive, outside);
         }
+        self.forget(key, outside);
         let now = self.ticks;
         let Some(connection) = self.connections.get_mut(key).filter(|one| one.phase == Phase::Open) else {
             return;
         };
-        let reason = serde_json::to_string(&Explained { http_status, explain }).unwrap_or_default();
+        // In the module's very bytes: all of its texts are plain.
+        let reason = format!("{{\"http_status\": {http_status}, \"explain\":\"{explain}\"}}");
         websocket::close_frame(websocket::CLOSE_POLICY, &reason, connection.control());
         connection.phase = Phase::Closing { hang_up: false, pieces: 0 };
         connection.since = now;

@@ -1,7 +1,8 @@
 //! Requests over HTTP: what becomes of a connection that makes one, and its answer.
 
 use crate::http_answer::{self, Asker};
-use crate::http_head::{self, Ask, Bounds, Dialect, Head, Upgrade, What};
+use crate::http_head::{self, Ask, Bounds, Dialect, Get, Head, Upgrade, What};
+use crate::refusal::Refusal;
 
 use super::calls::Said;
 use super::connection::Phase;
@@ -43,15 +44,16 @@ impl Shard {
                 used
             }
             Head::Stream(stream) => {
+                let used = stream.used;
                 self.stream_requested(key, stream, outside);
-                bytes.len()
+                used
             }
             Head::Ask(Ask { used, asker, what }) => {
                 self.asked(key, asker, what, outside);
                 used
             }
-            Head::Get(path, query) => {
-                let answer = match outside.http_get(key, &path, &query) {
+            Head::Get(Get { path, query, forwarded_for }) => {
+                let answer = match outside.http_get(key, &path, &query, forwarded_for.as_deref()) {
                     Ok(body) => http_answer::json_answer(200, "", &body),
                     Err(refusal) => http_answer::refusal_answer(refusal),
                 };
@@ -77,6 +79,28 @@ impl Shard {
                 let answer = asker.answer(200, &headers, b"");
                 self.answer_request(key, &answer, asker.keep_alive, outside);
             }
+            What::Subscriber(location, may_ask) => {
+                let location = self.services.pushstream.locations.get(location);
+                let allowed = location.and_then(|location| location.allowed_origins.clone());
+                let (status, headers) = match may_ask {
+                    true => (200, asker.cross_origin("GET", allowed.as_deref())),
+                    false => (405, format!("Allow: GET\r\n{}", asker.pushstream("GET", allowed.as_deref()))),
+                };
+                let answer = asker.answer(status, &headers, b"");
+                self.answer_request(key, &answer, asker.keep_alive, outside);
+            }
+            What::MayPublish(desk) => {
+                let headers = self.desk(desk, &asker);
+                let answer = asker.answer(200, &headers, b"");
+                self.answer_request(key, &answer, asker.keep_alive, outside);
+            }
+            What::Job(desk, request, forwarded_for) => {
+                if outside.may_publish(key, forwarded_for.as_deref()) {
+                    return self.job_asked(key, (desk, request), asker, outside);
+                }
+                let row = Refusal::ForbiddenAddress.row();
+                self.refuse_job(key, desk, &asker, (row.http.unwrap_or(403), row.message), outside);
+            }
             What::SocketIo(asked) => self.socketio_asked(key, asked, asker, outside),
         }
     }
@@ -97,6 +121,7 @@ impl Shard {
         connection.control().extend_from_slice(answer);
         connection.phase = Phase::Head;
         connection.answered = true;
+        connection.form = Form::PLAIN;
         connection.since = now;
         connection.talk = None;
         let kept = connection.input.take();

@@ -106,6 +106,13 @@ impl Shard {
             if let Some(control) = connection.control.take().filter(|control| !control.is_empty()) {
                 return Some(self.begin_bytes(key, *control, 0));
             }
+            if connection.phase == Phase::Asked {
+                if !self.poll_ready(key, outside) {
+                    return None;
+                }
+                // Its answer waits now.
+                continue;
+            }
             if connection.phase.is_hanging_up() {
                 self.kill(key, outside);
                 return None;
@@ -171,6 +178,9 @@ impl Shard {
                 Run::UpToDate => {}
                 Run::Frames(slice, after) => {
                     subscription.cursor = after;
+                    if before < channel.deleted_at && channel.deleted_at <= after {
+                        self.ended.push((key, number));
+                    }
                     self.counters.deliveries += after.0 - before.0;
                     // The next send begins with the next channel: none starves behind a busy one.
                     connection.subscriptions.rotate_left(index + 1);
@@ -222,6 +232,12 @@ impl Shard {
         }
         let connection = self.connections.at_mut(place)?;
         if connection.queued || connection.blocked || connection.phase != Phase::Open {
+            // A poll that waits is answered by itself.
+            if connection.phase == Phase::Asked
+                && let Some(key) = self.connections.key_at(place)
+            {
+                self.make_ready(key);
+            }
             return None;
         }
         let key = self.connections.key_at(place)?;
@@ -252,6 +268,9 @@ impl Shard {
         let memo = memo.as_ref()?;
         let (slice, after) = (memo.slice.clone(), memo.after);
         subscription.cursor = after;
+        if before < channel.deleted_at && channel.deleted_at <= after {
+            self.ended.push((key, index));
+        }
         connection.batch = self.batch;
         if after < log.head_offset() {
             connection.queued = true;

@@ -98,6 +98,7 @@ impl Shard {
             self.let_go_of_channel(item.channel);
         }
         match pending.call {
+            None if pending.job => self.job_failed(key, refused.refusal, outside),
             Some(call) => self.answer(key, Some(call), &Err(refused), outside),
             None => self.refuse_pushstream(key, refused.refusal, outside),
         }
@@ -110,7 +111,13 @@ impl Shard {
             }
             return;
         }
+        if pending.job {
+            return self.begin_job(key, pending.items, outside);
+        }
         if let Some(want) = pending.want {
+            if want.mode.is_poll() {
+                return self.begin_poll(key, &want, &pending.items, outside);
+            }
             return self.begin_pushstream(key, &want, &pending.items, outside);
         }
         let mut answer = Vec::with_capacity(pending.items.len());

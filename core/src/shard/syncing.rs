@@ -6,12 +6,12 @@ use crate::limits::CLOCK_SKEW_S;
 use crate::message::UnixMillis;
 use crate::names::ChannelName;
 use crate::position::Position;
-use crate::pushstream::{Since, Stamp};
+use crate::pushstream::{Place, Since, Stamp};
 use crate::room_log::RoomLog;
 
 use super::channels::ShardMessage;
 use super::connection::PendingSubscribe;
-use super::forms::head_stamp;
+use super::past::stamp_at;
 use super::slab::Key;
 use super::{Outside, Shard};
 
@@ -59,12 +59,17 @@ impl StoreSyncs {
 
 /// Whether somebody has seen what is newer than anything here.
 fn is_behind(log: &RoomLog, since: &Since, now: UnixMillis) -> bool {
-    let Since::After(stamp) = since else { return false };
+    let Since::After { stamp, exactly, .. } = since else { return false };
+    let head = log.head();
+    if let Some(place) = exactly.filter(|place| *place == Place::of(head.epoch, place.offset)) {
+        return place.offset > head.offset;
+    }
+    let Some(stamp) = stamp else { return false };
     // What nobody can have said yet is made up.
     if stamp.second > now.whole_seconds() + CLOCK_SKEW_S {
         return false;
     }
-    let head = head_stamp(log).unwrap_or(Stamp { second: 0, tag: 0 });
+    let head = stamp_at(log, head.offset).unwrap_or(Stamp { second: 0, tag: 0 });
     head.second < stamp.second
         || (head.second == stamp.second && stamp.tag < u64::MAX && head.tag < stamp.tag)
 }

@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Say = 2,
     /// Not a call: a channel, by its place, is being opened.
     Open = 3,
+    /// Not a call: one of the channels of a request over HTTP.
+    Job = 4,
 }
 
 /// For operations whose answer tells nothing new.
@@ -31,6 +33,7 @@ pub(super) fn from_ticket(Ticket(ticket): Ticket) -> Option<(Kind, Key, u64)> {
         1 => Kind::Join,
         2 => Kind::Say,
         3 => Kind::Open,
+        4 => Kind::Job,
         _ => return None,
     };
     let part = |shift: u32| u32::try_from((ticket >> shift) & u128::from(u32::MAX)).ok();

@@ -88,18 +88,21 @@ impl Shard {
 
     /// Enters the connection's next deadline into the wheel.
     pub(super) fn schedule(&mut self, key: Key) {
+        let poll = self.poll_deadline(key);
+        let ping_after_ms = self.connections.get(key).map_or(0, |one| self.ping_after_ms(one));
         let limits = &self.rules.limits;
         let Some(connection) = self.connections.get_mut(key) else { return };
         let deadline = match connection.phase {
             Phase::Dead => return,
             Phase::Head => connection.since.after(limits.handshake_ms_max),
-            Phase::Asked => connection.since.after(ASKED_MS_MAX),
+            Phase::Asked => poll.unwrap_or(connection.since.after(ASKED_MS_MAX)),
             Phase::Closing { .. } => connection.since.after(CLOSE_LINGER_MS),
             Phase::Open => {
-                let silence =
-                    limits.ping_after_ms + if connection.pinged { limits.pong_within_ms } else { 0 };
+                let silence = ping_after_ms + if connection.pinged { limits.pong_within_ms } else { 0 };
                 let silence = connection.heard.after(silence);
                 let silence = ping_due(connection, limits).map_or(silence, |ping| silence.min(ping));
+                let until = connection.talk.as_deref().and_then(|talk| talk.until);
+                let silence = until.map_or(silence, |until| silence.min(until));
                 if connection.blocked {
                     silence.min(connection.since.after(limits.write_stall_ms_max))
                 } else if connection.is_idle() {
@@ -116,6 +119,7 @@ impl Shard {
     }
 
     fn due(&mut self, key: Key, now: Ticks, outside: &mut impl Outside) {
+        let poll = self.poll_deadline(key);
         let limits = &self.rules.limits;
         let Some(connection) = self.connections.get_mut(key) else { return };
         match connection.phase {
@@ -130,6 +134,11 @@ impl Shard {
             Phase::Closing { .. } if connection.since.after(CLOSE_LINGER_MS) <= now => {
                 self.kill(key, outside);
             }
+            Phase::Asked if poll.is_some() => {
+                if poll.is_some_and(|deadline| deadline <= now) {
+                    self.poll_in_vain(key, outside);
+                }
+            }
             Phase::Asked if connection.since.after(ASKED_MS_MAX) <= now => {
                 self.last_words(key, &refusal_answer(Refusal::Overloaded));
                 self.forget(key, outside);
@@ -140,15 +149,19 @@ impl Shard {
                     self.socketio_ping(key, now);
                 }
                 let streams = self.connections.get(key).is_some_and(|one| self.streams(one).is_some());
+                let ping_after_ms = self.connections.get(key).map_or(0, |one| self.ping_after_ms(one));
                 let limits = &self.rules.limits;
                 let Some(connection) = self.connections.get_mut(key) else { return };
+                let over = connection.talk.as_deref().and_then(|talk| talk.until).is_some_and(|u| u <= now);
                 let stalled = connection.blocked && connection.since.after(limits.write_stall_ms_max) <= now;
                 let idle = connection.is_idle() && connection.since.after(limits.idle_ms_max) <= now;
-                let silent = connection.heard.after(limits.ping_after_ms) <= now;
-                let lost = connection.heard.after(limits.ping_after_ms + limits.pong_within_ms) <= now;
+                let silent = connection.heard.after(ping_after_ms) <= now;
+                let lost = connection.heard.after(ping_after_ms + limits.pong_within_ms) <= now;
                 if stalled {
                     self.counters.slow_closed += 1;
                     self.close(key, Refusal::SlowSubscriber, outside);
+                } else if over {
+                    self.pushstream_over(key, outside);
                 } else if lost && connection.pinged {
                     self.close(key, Refusal::PingTimeout, outside);
                 } else if idle {
@@ -158,7 +171,7 @@ impl Shard {
                 } else if silent && !connection.pinged {
                     connection.pinged = true;
                     // After a pause of the whole process the time to answer begins now, not then.
-                    let silent_since = now.before(limits.ping_after_ms);
+                    let silent_since = now.before(ping_after_ms);
                     connection.heard = connection.heard.max(silent_since);
                     if !connection.is_polled() {
                         connection.control().extend_from_slice(&PING_FRAME);

@@ -59,7 +59,7 @@ fn a_first_call_in_the_url_is_answered_behind_the_handshake() {
     let refused = |id: &str, code: &str| format!(r#"{{"id":{id},"error":{{"code":"{code}","#);
     let table = [
         ("%7B%22id%22:7,%22call%22:%22subscribe%22,%22channels%22:%5B%22m_a%22%5D%7D", subscribed.into()),
-        (r#"{"id":7,"call":"subscribe","channels":["a.b"]}"#, refused("7", "invalid_name")),
+        (r#"{"id":7,"call":"subscribe","channels":["a*b"]}"#, refused("7", "invalid_name")),
         (r#"{"id":7,"call":"subscribe","channels":[]}"#, refused("7", "bad_field")),
         (r#"{"id":7,"call":"auth","token":"a.b.c"}"#, refused("7", "bad_field")),
         (r#"{"id":7,"call":"say","msg":"x"}"#, refused("7", "bad_field")),

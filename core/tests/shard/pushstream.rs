@@ -220,10 +220,10 @@ fn what_cannot_be_had_ends_with_a_reason() {
     let table = [
         (
             "/ws/ALL",
-            r#"close 1008 {"http_status":403,"explain":"Channel id not authorized for this method."}"#,
+            r#"close 1008 {"http_status": 403, "explain":"Channel id not authorized for this method."}"#,
         ),
-        ("/ws/", r#"close 1008 {"http_status":400,"explain":"No channel id provided."}"#),
-        ("/ws/a%0A", r#"close 1008 {"http_status":403,"explain":"Channel id not allowed."}"#),
+        ("/ws/", r#"close 1008 {"http_status": 400, "explain":"No channel id provided."}"#),
+        ("/ws/a%0A", r#"close 1008 {"http_status": 403, "explain":"Channel id not allowed."}"#),
     ];
     for (path, expected) in table {
         let mut rig = Rig::new(Limits::default());
@@ -233,11 +233,11 @@ fn what_cannot_be_had_ends_with_a_reason() {
     let (key, _) = ask(&mut rig, "/ws/m_a");
     rig.broker(|_| Answer::Refused(Refusal::Unavailable.into()));
     let expected =
-        r#"close 1008 {"http_status":503,"explain":"The store of messages cannot be reached now."}"#;
+        r#"close 1008 {"http_status": 503, "explain":"The store of messages cannot be reached now."}"#;
     assert_eq!(rig.given(key), expected);
     let many: String = (0..200).map(|number| format!("/c{number}")).collect();
     assert!(
-        ask(&mut rig, &format!("/ws{many}")).1.starts_with("close 1008 {\"http_status\":403"),
+        ask(&mut rig, &format!("/ws{many}")).1.starts_with("close 1008 {\"http_status\": 403"),
         "too many"
     );
 }

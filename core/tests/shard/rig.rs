@@ -48,7 +48,11 @@ impl Outside for World {
         panic!("there is no other shard for {message:?}")
     }
 
-    fn http_get(&mut self, _: Key, path: &str, query: &str) -> Result<String, Refusal> {
+    fn may_publish(&mut self, _: Key, forwarded_for: Option<&str>) -> bool {
+        forwarded_for.is_none()
+    }
+
+    fn http_get(&mut self, _: Key, path: &str, query: &str, _: Option<&str>) -> Result<String, Refusal> {
         match path {
             "/stats" => Ok(format!("{{\"query\":\"{query}\"}}")),
             _ => Err(Refusal::NotFound),
@@ -94,6 +98,17 @@ impl Rig {
         anonymous_subscribe: bool,
         flush_interval_ms: u64,
     ) -> Rig {
+        let pushstream = Settings::chatup("~time~.~channel~.~text~", 64);
+        Rig::serving(limits, slow, (anonymous_subscribe, flush_interval_ms), pushstream)
+    }
+
+    /// One that serves PushStream's clients like this.
+    pub(crate) fn serving(
+        limits: Limits,
+        slow: SlowSubscriberPolicy,
+        (anonymous_subscribe, flush_interval_ms): (bool, u64),
+        pushstream: Settings,
+    ) -> Rig {
         let config = ShardConfig {
             shard: 0,
             shards: 1,
@@ -101,12 +116,7 @@ impl Rig {
             rules: chatup_core::session::Rules { anonymous_subscribe, ..rules(limits) },
             slow_subscribers: slow,
             flush_interval_ms,
-            services: Services {
-                origins: Origins::loopback(),
-                deflate: true,
-                pushstream: Settings::chatup("~time~.~channel~.~text~", 64),
-                socket_io: true,
-            },
+            services: Services { origins: Origins::loopback(), deflate: true, pushstream, socket_io: true },
             shared_store: false,
         };
         let (shard, world) = (Shard::new(config), World::default());

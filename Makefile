@@ -4,7 +4,7 @@
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run cluster test lint unit redis-server client browser deny bench bench-check bench-check-proof valgrind peers
+.PHONY: help run cluster test lint unit redis-server nginx client browser deny bench bench-check bench-check-proof valgrind peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -19,7 +19,7 @@ lint: ## Formatting and clippy, warnings denied
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 # Programs and tests are built at once: apart, what they share would be built twice, with other features.
-unit: redis-server ## Rust: unit, simulation and black box tests
+unit: redis-server nginx ## Rust: unit, simulation and black box tests
 	$(CARGO) build --workspace --locked --bins --tests
 	$(CARGO) test --workspace --locked
 	CHATUP_WORKER_IO=epoll $(CARGO) test --workspace --locked --test chat --test bad_input --test soak
@@ -27,6 +27,10 @@ unit: redis-server ## Rust: unit, simulation and black box tests
 redis-server:
 	@command -v redis-server >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq redis-server >/dev/null; } \
 		|| { echo "this needs Redis: apt-get install redis-server"; exit 1; }
+
+nginx:
+	@command -v nginx >/dev/null && command -v curl >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq nginx curl >/dev/null; } \
+		|| { echo "this needs Nginx: apt-get install nginx curl"; exit 1; }
 
 cluster: redis-server ## Start Redis, two dispatchers and four workers here, to try out a cluster and its faults
 	$(CARGO) run --release --locked -p chatup -- cluster $(ARGS)

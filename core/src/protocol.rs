@@ -351,8 +351,18 @@ pub struct BroadcastFrame<'a> {
     payload: &'a [u8],
 }
 
+const BROADCAST_CHANNEL: &[u8] = br#"{"channel":"#;
+const BROADCAST_OFFSET: &[u8] = br#","offset":"#;
 const BROADCAST_TAIL: &[u8] = b"]}";
 const BROADCAST_MESSAGES: &[u8] = br#""messages":["#;
+
+/// The name of the channel in a whole frame of [`BroadcastFrame`], as JSON.
+#[must_use]
+pub fn channel_of(frame: &[u8]) -> &[u8] {
+    let text = websocket::payload_of(frame);
+    let end = memchr::memmem::find(text, BROADCAST_OFFSET).unwrap_or(0);
+    text.get(BROADCAST_CHANNEL.len()..end).unwrap_or_default()
+}
 
 /// The message in a whole frame of [`BroadcastFrame`].
 #[must_use]
@@ -480,6 +490,7 @@ mod tests {
             frame.write(&mut out);
             assert_eq!(out.len(), frame.len());
             assert_eq!(message_of(&out), &*publication.payload);
+            assert_eq!(channel_of(&out), br#""m_a""#);
         }
     }
 

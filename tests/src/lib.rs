@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod http;
+pub mod nginx;
 pub mod node;
 pub mod process;
 pub mod redis;

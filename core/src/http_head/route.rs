@@ -168,9 +168,7 @@ fn socket_io(asking: &Asking<'_>, origin: Option<String>) -> Result<Head, Refusa
 /// Grants a WebSocket of an older version, too.
 fn upgrade_as_13(asking: &Asking<'_>, dialect: Dialect) -> Result<Head, Refusal> {
     let mut request = asking.request.clone();
-    request
-        .headers_mut()
-        .insert(http::header::SEC_WEBSOCKET_VERSION, http::HeaderValue::from_static("13"));
+    request.headers_mut().insert(http::header::SEC_WEBSOCKET_VERSION, http::HeaderValue::from_static("13"));
     upgrade_of(&request, asking.used, dialect)
 }
 

@@ -1,8 +1,8 @@
 //! A message's place in time: a second, and a tag that tells it from the others of that second.
 //!
 //! The module counts tags from 1 in each second, over all channels of one server. Here many servers must
-//! give the same message the same tag, so it is made of what the message itself says: the millisecond, and
-//! behind that the low digits of its offset. Clients hand it back unread.
+//! give the same message the same tag, so it is made of what the message itself says: the millisecond, behind
+//! that the low digits of its offset, and a little of its channel's name. Clients hand it back unread.
 
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -13,6 +13,10 @@ use crate::position::{Epoch, Offset};
 
 /// How many offsets of one millisecond a tag tells apart.
 const OFFSETS: u64 = 1 << 20;
+/// How many channels a tag tells apart, mostly: one's message is not to be taken for another's.
+const CHANNELS: u64 = 1 << 10;
+/// Tags of one millisecond.
+const OF_MILLISECOND: u64 = OFFSETS * CHANNELS;
 
 const IMF_FIXDATE: &[BorrowedFormatItem<'_>] =
     format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
@@ -27,14 +31,18 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Of a message.
+    /// Of a message of the channel with this name.
     #[must_use]
-    pub fn of(time: UnixMillis, offset: Offset) -> Stamp {
+    pub fn of(time: UnixMillis, offset: Offset, channel: &[u8]) -> Stamp {
         let millis = time.0 % 1_000;
-        Stamp { second: time.whole_seconds(), tag: millis * OFFSETS + offset.0 % OFFSETS + 1 }
+        let channel =
+            channel.iter().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()));
+        let tag = millis * OF_MILLISECOND + offset.0 % OFFSETS * CHANNELS + channel % CHANNELS + 1;
+        Stamp { second: time.whole_seconds(), tag }
     }
 
-    /// The place so much earlier: on whole seconds, where it is at the beginning or the end of one.
+    /// The place so much earlier: on whole seconds, where it is at the beginning or the end of one, else at
+    /// the beginning of a millisecond. What others said in the same one may stand on either side.
     #[must_use]
     pub fn earlier_by(self, millis: u64) -> Stamp {
         let within = match self.tag {
@@ -42,13 +50,10 @@ impl Stamp {
                 let second = self.second.saturating_sub(millis.div_ceil(1_000));
                 return Stamp { second, tag: self.tag };
             }
-            tag => (tag - 1) / OFFSETS,
+            tag => (tag - 1) / OF_MILLISECOND,
         };
-        if millis == 0 {
-            return self;
-        }
         let at = (self.second * 1_000 + within).saturating_sub(millis);
-        Stamp { second: at / 1_000, tag: at % 1_000 * OFFSETS }
+        Stamp { second: at / 1_000, tag: at % 1_000 * OF_MILLISECOND }
     }
 
     /// As it stands for a message without an id of its own.
@@ -247,19 +252,30 @@ mod tests {
 
     #[test]
     fn stamps_go_up() {
-        let at = |ms, offset| Stamp::of(UnixMillis(ms), Offset(offset));
+        let at = |ms, offset| Stamp::of(UnixMillis(ms), Offset(offset), b"");
         assert!(at(1_000, 1) < at(1_000, 2));
         assert!(at(1_000, OFFSETS - 1) < at(1_001, OFFSETS));
         assert!(at(1_999, 7) < at(2_000, 8));
         assert_eq!(at(0, 0), Stamp { second: 0, tag: 1 });
-        let earlier = [(0, 4, 0), (1, 4, 0), (u64::MAX, 4, u64::MAX), (10 * OFFSETS + 3, 4, 510 * OFFSETS)];
+        let earlier = [
+            (0, 4, 0),
+            (1, 4, 0),
+            (u64::MAX, 4, u64::MAX),
+            (10 * OF_MILLISECOND + 3, 4, 510 * OF_MILLISECOND),
+        ];
         for (tag, second, expected) in earlier {
             let stamp = Stamp { second: 5, tag }.earlier_by(500);
-            let expected =
-                if tag == 1 { Stamp { second, tag: 500 * OFFSETS } } else { Stamp { second, tag: expected } };
+            let expected = if tag == 1 {
+                Stamp { second, tag: 500 * OF_MILLISECOND }
+            } else {
+                Stamp { second, tag: expected }
+            };
             assert_eq!(stamp, expected, "{tag}");
         }
-        assert_eq!(at(5_000, 1).earlier_by(0), at(5_000, 1));
+        assert_eq!(at(5_007, 1).earlier_by(0), Stamp { second: 5, tag: 7 * OF_MILLISECOND });
+        let of = |name: &str| Stamp::of(UnixMillis(5), Offset(1), name.as_bytes());
+        assert!(of("m_a") != of("m_b") && of("m_a") != of("e_a"));
+
         assert_eq!(at(5_000, 1).date(), "Thu, 01 Jan 1970 00:00:05 GMT");
     }
 

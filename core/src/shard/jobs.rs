@@ -66,8 +66,10 @@ pub(super) struct Job {
     items: Vec<PendingChannel>,
     /// How far its message has brought each channel.
     reached: Vec<Offset>,
-    /// Answers of the broker that are missing, then of shards.
+    /// Answers that are missing: of the broker, or of shards.
     missing: usize,
+    /// What is to be published is on its way, or has been.
+    published: bool,
     refused: Option<Refusal>,
     survey: Survey,
 }
@@ -107,7 +109,8 @@ impl Shard {
         connection.phase = Phase::Asked;
         connection.since = now;
         let (items, reached, survey) = (Vec::new(), Vec::new(), Survey::default());
-        let job = Job { asker, desk, request, items, reached, missing: 0, refused: None, survey };
+        let job =
+            Job { asker, desk, request, items, reached, missing: 0, published: false, refused: None, survey };
         connection.talk().job = Some(Box::new(job));
         self.schedule(key);
         self.open_for(key, PendingSubscribe::of_job(), asked, outside);
@@ -122,25 +125,27 @@ impl Shard {
         let Some(job) = self.job(key) else { return };
         job.reached = vec![Offset::START; items.len()];
         job.items = items;
-        let deletes = matches!(job.request.verb, Verb::Delete(_));
-        let posted = match &job.request.verb {
-            Verb::Publish(posted) | Verb::Delete(posted) => posted.clone(),
-            Verb::Tell => return self.survey_job(key, outside),
-        };
-        self.publish_job(key, &posted, deletes, outside);
+        match &job.request.verb {
+            Verb::Publish(posted) => {
+                let posted = posted.clone();
+                self.publish_job(key, &posted, outside);
+            }
+            // What is to be deleted must be there, perhaps only on another shard.
+            Verb::Delete(_) | Verb::Tell => self.survey_job(key, outside),
+        }
     }
 
-    fn publish_job(&mut self, key: Key, posted: &Posted<'_>, deletes: bool, outside: &mut impl Outside) {
-        let channels = self.job(key).map(|job| job.items.clone()).unwrap_or_default();
+    /// Publishes in all of its channels, or deletes those that there are.
+    fn publish_job(&mut self, key: Key, posted: &Posted<'_>, outside: &mut impl Outside) {
+        let Some(job) = self.job(key) else { return };
+        let channels = job.items.clone();
+        let survey = std::mem::take(&mut job.survey);
         let (mut asked, mut overloaded) = (0, false);
         for (number, item) in (0..).zip(channels) {
             let Some(channel) = self.channels.at(item.channel) else { continue };
             let name = channel.name.clone();
-            // What is not there cannot be deleted.
-            if deletes
-                && self.stored_and_published(item.channel).0 == 0
-                && channel_is_quiet(self, item.channel)
-            {
+            let subscribers = survey.of.get(&name).map_or(0, |counted| counted.subscribers);
+            if posted.deletes && self.stored_and_published(item.channel).0 + subscribers == 0 {
                 continue;
             }
             let id = MessageId::from_random(outside.random());
@@ -154,11 +159,22 @@ impl Shard {
         }
         let Some(job) = self.job(key) else { return };
         job.missing = asked;
+        job.published = true;
         if overloaded {
             job.refused = Some(Refusal::Overloaded);
         }
         if asked == 0 {
-            self.survey_job(key, outside);
+            self.published_job(key, outside);
+        }
+    }
+
+    /// All that was to be published has been.
+    fn published_job(&mut self, key: Key, outside: &mut impl Outside) {
+        let Some(job) = self.job(key) else { return };
+        match job.refused {
+            Some(refusal) => self.job_failed(key, refusal, outside),
+            None if matches!(job.request.verb, Verb::Delete(_)) => self.finish_job(key, outside),
+            None => self.survey_job(key, outside),
         }
     }
 
@@ -183,7 +199,7 @@ impl Shard {
         }
         job.missing = job.missing.saturating_sub(1);
         if job.missing == 0 {
-            self.survey_job(key, outside);
+            self.published_job(key, outside);
         }
     }
 
@@ -191,9 +207,6 @@ impl Shard {
     fn survey_job(&mut self, key: Key, outside: &mut impl Outside) {
         let shards = self.shards;
         let Some(job) = self.job(key) else { return };
-        if let Some(refusal) = job.refused {
-            return self.job_failed(key, refusal, outside);
-        }
         let of = job.request.of.clone();
         job.missing = usize::from(shards);
         let at = At { shard: self.shard, key };
@@ -262,8 +275,15 @@ impl Shard {
         let Some(job) = self.job(key) else { return };
         job.survey.add(survey);
         job.missing = job.missing.saturating_sub(1);
-        if job.missing == 0 {
-            self.finish_job(key, outside);
+        if job.missing > 0 {
+            return;
+        }
+        match &job.request.verb {
+            Verb::Delete(posted) if !job.published => {
+                let posted = posted.clone();
+                self.publish_job(key, &posted, outside);
+            }
+            _ => self.finish_job(key, outside),
         }
     }
 
@@ -381,8 +401,4 @@ impl Shard {
         let allowed = publisher.and_then(|publisher| publisher.allowed_origins.as_deref());
         asker.pushstream(self.publisher_methods(desk), allowed)
     }
-}
-
-fn channel_is_quiet(shard: &Shard, index: u32) -> bool {
-    shard.channels.at(index).is_none_or(|channel| channel.subscribers.is_empty())
 }

@@ -3,7 +3,7 @@
 use crate::limits::{CLOCK_SKEW_S, LOOKED_AT_ONCE};
 use crate::message;
 use crate::position::Offset;
-use crate::protocol::message_of;
+use crate::protocol::{channel_of, message_of};
 use crate::pushstream::{Place, Settings, Since, Stamp};
 use crate::room_log::{FrameRun, RoomLog};
 
@@ -33,8 +33,9 @@ impl<'a> Wanted<'a> {
 
 /// Where a message is in time.
 pub(super) fn stamp_of(run: &FrameRun, index: usize) -> Stamp {
-    let time = message::time_of(message_of(run.frame(index))).unwrap_or_default();
-    Stamp::of(time, Offset(run.before.0 + index as u64 + 1))
+    let frame = run.frame(index);
+    let time = message::time_of(message_of(frame)).unwrap_or_default();
+    Stamp::of(time, Offset(run.before.0 + index as u64 + 1), channel_of(frame))
 }
 
 /// Where the message with this offset is in time.
@@ -85,8 +86,15 @@ pub(super) fn place(plain: &RoomLog, deleted: Offset, wanted: &Wanted<'_>) -> Of
             if let Some(place) = exactly.filter(here) {
                 return place.offset.max(oldest);
             }
+            if exactly.is_some_and(|place| place.offset == Offset::START) {
+                // There was nothing here then: what is here now is new.
+                return oldest;
+            }
+            // Where this channel was in another past nobody knows: all of that second may be new.
+            let stamp = stamp.map(|stamp| if exactly.is_some() { Stamp { tag: 0, ..stamp } } else { stamp });
             let by_event = event.as_deref().and_then(|id| behind_event(plain, id));
-            let by_time = stamp.map(|stamp| behind(plain, oldest, stamp, wanted.flush_interval_ms));
+            let by_time =
+                stamp.map(|stamp| behind(plain, oldest, stamp, stamp.earlier_by(wanted.flush_interval_ms)));
             let found = by_event.into_iter().chain(by_time).min();
             found.unwrap_or(head.offset).max(oldest)
         }
@@ -105,11 +113,10 @@ fn behind_event(plain: &RoomLog, id: &str) -> Option<Offset> {
 }
 
 /// Behind a place in time. One that is no message of this channel is one of another's, which may have been
-/// sent when what was said here shortly before was still gathered: that is wanted too.
-fn behind(plain: &RoomLog, oldest: Offset, after: Stamp, flush_interval_ms: u64) -> Offset {
+/// sent when what was said here shortly before was still gathered: that is wanted too, from `earlier` on.
+fn behind(plain: &RoomLog, oldest: Offset, after: Stamp, earlier: Stamp) -> Offset {
     let head = plain.head_offset();
     let first_kept = plain.run_after(oldest, 1);
-    let earlier = after.earlier_by(flush_interval_ms);
     if first_kept.ids.is_empty() || earlier.second + CLOCK_SKEW_S < stamp_of(&first_kept, 0).second {
         return oldest;
     }
@@ -150,7 +157,8 @@ pub(super) fn same_place(old: &RoomLog, new: &RoomLog, cursor: Offset) -> Offset
     }
     let run = old.run_after(Offset(cursor.0 - 1), 1);
     if run.ids.first() == Some(&id) {
-        return behind(new, beginning, stamp_of(&run, 0), 0);
+        let stamp = stamp_of(&run, 0);
+        return behind(new, beginning, stamp, stamp);
     }
     beginning
 }

@@ -74,7 +74,7 @@ fn a_poll_is_answered_at_once() {
     // In the order of the path, not of time; where it then is, is behind all of them.
     let answer = get_on(&mut rig, key, "/poll/a/b", EPOCH_BEGIN);
     assert_eq!(body(&answer), "onetwothree");
-    let third = Stamp::of(UnixMillis(BEGIN.0 + 2_000), Offset(1));
+    let third = Stamp::of(UnixMillis(BEGIN.0 + 2_000), Offset(1), br#""b""#);
     assert_eq!(header(&answer, "Last-Modified"), third.date());
     let back = place(&answer);
     let answer = get_on(&mut rig, key, "/poll/a/b", &back);

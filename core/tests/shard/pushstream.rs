@@ -80,8 +80,8 @@ fn who_comes_back_is_sent_what_came_behind_its_place() {
         publish(&mut rig, "m_a", number);
     }
     assert_eq!(rig.given(watcher), all_sent("m_a", 1..=6));
-    let third = Stamp::of(UnixMillis(BEGIN_S * 1_000 + 1_000), Offset(3)).tag;
-    let nobodys = Stamp::of(UnixMillis(BEGIN_S * 1_000 + 1_200), Offset(3)).tag;
+    let third = Stamp::of(UnixMillis(BEGIN_S * 1_000 + 1_000), Offset(3), br#""m_a""#).tag;
+    let nobodys = Stamp::of(UnixMillis(BEGIN_S * 1_000 + 1_200), Offset(3), br#""m_a""#).tag;
     let at = |second: u64, tag: &str| {
         format!("/ws/m_a?time={}&{tag}", format!("{DATE}{second} GMT").replace(' ', "%20"))
     };

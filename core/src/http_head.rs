@@ -171,7 +171,9 @@ impl<'a> Asking<'a> {
     /// The body, once it is whole; its end.
     fn body(&self) -> Result<Option<(&'a [u8], usize)>, Refusal> {
         let lengths = self.request.headers().get_all(http::header::CONTENT_LENGTH);
-        let mut lengths = lengths.iter().map(|value| value.to_str().ok().and_then(|text| text.parse().ok()));
+        let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let length = |value: &http::HeaderValue| value.to_str().ok().filter(digits)?.parse().ok();
+        let mut lengths = lengths.iter().map(length);
         if self.request.headers().contains_key(http::header::TRANSFER_ENCODING) {
             return Err(Refusal::LengthRequired);
         }
@@ -189,7 +191,8 @@ impl<'a> Asking<'a> {
     /// Who asks, as a proxy says.
     fn forwarded_for(&self) -> Option<String> {
         let all = self.request.headers().get_all("x-forwarded-for").iter();
-        let all: Vec<&str> = all.filter_map(|value| value.to_str().ok()).collect();
+        // Whatever stands there is somebody's word: what cannot be read is nobody's address.
+        let all: Vec<_> = all.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         (!all.is_empty()).then(|| all.join(","))
     }
 

@@ -33,6 +33,8 @@ pub const ENGINE_IO_3_PONG_MS: u64 = 60_000;
 
 /// Channels that one shard tells of in one answer about all of them.
 pub const SURVEY_CHANNELS_MAX: usize = 10_000;
+/// Of the connections that a shard may have, such a part may be Socket.IO sessions by polls: one request makes one.
+pub const POLLED_PART: usize = 4;
 /// Packets of a Socket.IO client in the body of one poll, at most.
 pub const PACKETS_PER_POST_MAX: usize = 256;
 /// What clients say on one shard that waits for a full queue of another, in messages, before they are cut off.

@@ -167,6 +167,9 @@ fn socket_io(asking: &Asking<'_>, origin: Option<String>) -> Result<Head, Refusa
 
 /// Grants a WebSocket of an older version, too.
 fn upgrade_as_13(asking: &Asking<'_>, dialect: Dialect) -> Result<Head, Refusal> {
+    if asking.has_body() {
+        return Err(Refusal::BadRequest);
+    }
     let mut request = asking.request.clone();
     request.headers_mut().insert(http::header::SEC_WEBSOCKET_VERSION, http::HeaderValue::from_static("13"));
     upgrade_of(&request, asking.used, dialect)
@@ -174,6 +177,10 @@ fn upgrade_as_13(asking: &Asking<'_>, dialect: Dialect) -> Result<Head, Refusal>
 
 /// Grants a WebSocket, if that is what is asked for.
 fn upgrade(asking: &Asking<'_>, dialect: Dialect) -> Result<Head, Refusal> {
+    // Frames follow, and nothing else.
+    if asking.has_body() {
+        return Err(Refusal::BadRequest);
+    }
     upgrade_of(&asking.request, asking.used, dialect)
 }
 

@@ -113,7 +113,9 @@ fn json(text: &str) -> String {
 fn yaml(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
-    if begins && text.bytes().all(plain) { text.to_owned() } else { json(text) }
+    let word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    let means_something = word.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if begins && !means_something && text.bytes().all(plain) { text.to_owned() } else { json(text) }
 }
 
 fn item(format: Format, info: &Info) -> String {
@@ -276,6 +278,7 @@ mod tests {
         let odd = one(ALL[0], &info("q\"<\\"));
         assert!(serde_json::from_str::<serde_json::Value>(&odd).unwrap()["channel"] == "q\"<\\");
         assert!(one(Format::Xml, &info("q\"<&")).contains("<name>q&quot;&lt;&amp;</name>"));
+        assert!(one(ALL[2], &info("True")).contains("channel: \"True\""));
         assert!(one(ALL[2], &info("a: b")).contains("channel: \"a: b\""));
     }
 

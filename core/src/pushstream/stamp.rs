@@ -15,6 +15,10 @@ use crate::position::{Epoch, Offset};
 const OFFSETS: u64 = 1 << 20;
 /// How many channels a tag tells apart, mostly: one's message is not to be taken for another's.
 const CHANNELS: u64 = 1 << 10;
+/// Begins the event ids that are made here, so that no publisher's is taken for one.
+const OWN_EVENT: char = '@';
+/// The end of the year 9999: no date is behind it.
+const LAST_SECOND: u64 = 253_402_300_799;
 /// Tags of one millisecond.
 const OF_MILLISECOND: u64 = OFFSETS * CHANNELS;
 
@@ -59,15 +63,16 @@ impl Stamp {
     /// As it stands for a message without an id of its own.
     #[must_use]
     pub fn event_id(self) -> String {
-        format!("{}-{}", self.second, self.tag)
+        format!("{OWN_EVENT}{}-{}", self.second, self.tag)
     }
 
     /// Reads that.
     #[must_use]
     pub fn read(event_id: &str) -> Option<Stamp> {
-        let (second, tag) = event_id.split_once('-')?;
+        let (second, tag) = event_id.strip_prefix(OWN_EVENT)?.split_once('-')?;
         let number = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
-        Some(Stamp { second: number(second)?, tag: number(tag)? })
+        let second = number(second).filter(|second| *second <= LAST_SECOND)?;
+        Some(Stamp { second, tag: number(tag)? })
     }
 
     /// The second as an HTTP date; the first of all for one that no calendar has.
@@ -245,7 +250,7 @@ mod tests {
         assert_eq!(read_places(&tag.replace('7', "x"), 2), None);
         let stamp = Stamp { second: 5, tag: 7 };
         assert_eq!(Stamp::read(&stamp.event_id()), Some(stamp));
-        for none in ["5", "5-", "-7", "5-x", "+5-7", "a-b-c"] {
+        for none in ["5-7", "@5", "@5-", "@-7", "@5-x", "@+5-7", "@18446744073709551615-5"] {
             assert_eq!(Stamp::read(none), None, "{none}");
         }
     }
@@ -289,6 +294,13 @@ mod tests {
         #[test]
         fn rubbish_is_no_date(text in ".{0,80}") {
             let _ = (read_date(&text), read_tag(&text));
+        }
+
+        #[test]
+        fn any_place_has_one_before_it(second in 0..=LAST_SECOND, tag: u64, millis: u64) {
+            let event_id = Stamp { second, tag }.event_id();
+            let stamp = Stamp::read(&event_id).unwrap();
+            prop_assert!(stamp.earlier_by(millis % 100_000).second <= second.saturating_add(20_000_000_000));
         }
     }
 }

@@ -40,6 +40,13 @@ impl Shard {
                 return self.kill(key, outside);
             }
         }
+        let limits = &self.rules.limits;
+        let waiting = connection.input.as_ref().map_or(0, |input| input.len()) + bytes.len();
+        let most = limits.handshake_bytes_max + limits.message_bytes_max;
+        let waits = matches!(connection.phase, Phase::Head | Phase::Asked) && connection.input.is_some();
+        if waits && waiting > most as usize {
+            return self.kill(key, outside);
+        }
         let Some(mut kept) = connection.input.take() else {
             let used = self.process(key, bytes, outside);
             if let Some(connection) = self.connections.get_mut(key)
@@ -59,12 +66,26 @@ impl Shard {
         }
     }
 
+    /// Works off what has waited for an answer to be sent.
+    pub(super) fn go_on(&mut self, key: Key, outside: &mut impl Outside) {
+        let Some(mut kept) = self.connections.get_mut(key).and_then(|one| one.input.take()) else { return };
+        let used = self.process(key, &mut kept, outside);
+        if let Some(connection) = self.connections.get_mut(key)
+            && used < kept.len()
+        {
+            kept.drain(..used);
+            connection.input = Some(kept);
+        }
+    }
+
     /// Works off what is whole; returns how many bytes that were.
     fn process(&mut self, key: Key, bytes: &mut [u8], outside: &mut impl Outside) -> usize {
         let mut used = 0;
         while used < bytes.len() {
             let Some(connection) = self.connections.get(key) else { return bytes.len() };
             let more = match connection.phase {
+                // Behind an answer that is not sent, the next request waits.
+                Phase::Head if connection.answered && connection.has_unsent() => break,
                 Phase::Head => self.process_head(key, &bytes[used..], outside),
                 // Nothing more is to be asked on it.
                 Phase::Open if self.streams(connection).is_some() => return bytes.len(),
@@ -72,10 +93,6 @@ impl Shard {
                     self.process_frame(key, &mut bytes[used..], outside)
                 }
                 // The next request waits for the answer to this one.
-                Phase::Asked if bytes.len() - used > self.rules.limits.message_bytes_max as usize => {
-                    self.kill(key, outside);
-                    return bytes.len();
-                }
                 Phase::Asked => break,
                 // What comes after the last word is not heard.
                 Phase::Dead | Phase::Closing { hang_up: true, .. } => return bytes.len(),

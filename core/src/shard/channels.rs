@@ -247,12 +247,10 @@ impl Shard {
         }
     }
 
-    /// A message takes the place of all before it: these are let go of.
+    /// A message takes the place of all before it: whoever comes from now on is sent none of them.
     fn deleted(&mut self, index: u32, at: Offset) {
-        let Some(channel) = self.channels.at_mut(index) else { return };
-        channel.deleted_at = at;
-        if let Some(log) = &mut channel.log {
-            log.let_go_before(Offset(at.0.saturating_sub(1)));
+        if let Some(channel) = self.channels.at_mut(index) {
+            channel.deleted_at = at;
         }
     }
 
@@ -262,6 +260,12 @@ impl Shard {
         let (epoch, head) = (log.head().epoch, log.head());
         let lost = channel.log.as_ref().is_some_and(|old| old.head().epoch != epoch);
         let first = log.back(u32::MAX);
+        // What came meanwhile may have been a deletion.
+        let seen = channel.log.as_ref().map(RoomLog::head).filter(|old| old.epoch == epoch);
+        let kept = channel.deleted_at.min(head.offset);
+        let since = seen.map_or(Offset::START, |old| old.offset);
+        channel.deleted_at =
+            past::last_deletion(&log, since).unwrap_or(if lost { Offset::START } else { kept });
         let old = channel.log.replace(log);
         channel.pass.restart(head.offset);
         for attached in &mut channel.attached {

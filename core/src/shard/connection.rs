@@ -148,6 +148,8 @@ pub(super) struct Connection {
     pub(super) pinged: bool,
     /// A request of it has been answered: another may follow, or none.
     pub(super) answered: bool,
+    /// It will say nothing more, but waits for an answer.
+    pub(super) half_closed: bool,
     /// How messages go out to it; what it says may be compressed where they are.
     pub(super) form: Form,
     /// The batch of sends that its last one belongs to: at most one of a batch is its.
@@ -176,6 +178,7 @@ impl Connection {
             blocked: false,
             pinged: false,
             answered: false,
+            half_closed: false,
             form: Form::PLAIN,
             batch,
             rest: None,

@@ -125,6 +125,7 @@ impl Shard {
     pub fn end_turn(&mut self, outside: &mut impl Outside) {
         self.flush_backlogs(outside);
         self.end_deleted(outside);
+        self.begin_polls(outside);
         self.turn_is_full = false;
         if let Some(deflating) = &mut self.deflating {
             deflating.inflater.take_inflated();
@@ -242,10 +243,10 @@ impl Shard {
         }
     }
 
-    /// Whether there is more to be sent, or to be settled first.
+    /// Whether there is more to be sent, or to be settled first, or a poll to be begun at the end of a turn.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        !self.sources.is_empty() || !self.again.is_empty()
+        !self.sources.is_empty() || !self.again.is_empty() || !self.polls.is_empty()
     }
 
     /// Whether subscribers that take all they are given are so far behind that more messages could

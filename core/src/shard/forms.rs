@@ -122,14 +122,15 @@ impl Forms {
         }
     }
 
-    /// Where somebody new begins, who is then to be counted by [`Forms::joined`].
+    /// Where somebody new begins, who is then to be counted by [`Forms::joined`]; and before that the rest of
+    /// a list, if it is in the middle of one.
     pub(super) fn begin(
         &mut self,
         plain: &RoomLog,
         name: &ChannelName,
         (form, location): (Form, &Location),
         wanted: &Wanted<'_>,
-    ) -> Offset {
+    ) -> (Offset, Vec<u8>) {
         self.look(plain);
         let (wanted, deleted) = (past::place(plain, self.deleted, wanted), self.deleted);
         let rendered = self.rendered_for(plain, form);
@@ -138,7 +139,17 @@ impl Forms {
             // All of it, so that nobody else has to.
             rendered.rebuild(plain, name, location, deleted);
         }
-        rendered.log.boundary(wanted)
+        let (mut end, head) = (wanted, plain.head_offset());
+        while end < head && rendered.log.boundary(end) != end {
+            end = end.next();
+        }
+        let mut rest = Vec::new();
+        if end > wanted {
+            let run = plain.run_after(wanted, usize::try_from(end.0 - wanted.0).unwrap_or(usize::MAX));
+            let all = 0..run.ids.len();
+            rest = rendered.frame(&run, &all, (name, location), deleted);
+        }
+        (end, rest)
     }
 
     fn rendered_for(&mut self, plain: &RoomLog, form: Form) -> &mut Rendered {

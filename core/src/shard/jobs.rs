@@ -94,7 +94,7 @@ impl Shard {
             Ok(request) => request,
             Err(refused) => {
                 let (status, explain) = refused.explain();
-                return self.refuse_job(key, desk, &asker, (status, explain), outside);
+                return self.refuse_job(key, desk, &asker, (status, explain));
             }
         };
         let now = self.ticks;
@@ -103,7 +103,7 @@ impl Shard {
         let asked: Vec<Subscribe> = names.into_iter().map(open).collect();
         if !self.make_room_for(&asked, outside) {
             let (status, explain) = BadRequest::TooMany.explain();
-            return self.refuse_job(key, desk, &asker, (status, explain), outside);
+            return self.refuse_job(key, desk, &asker, (status, explain));
         }
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.phase = Phase::Asked;
@@ -172,8 +172,8 @@ impl Shard {
     fn published_job(&mut self, key: Key, outside: &mut impl Outside) {
         let Some(job) = self.job(key) else { return };
         match job.refused {
-            Some(refusal) => self.job_failed(key, refusal, outside),
-            None if matches!(job.request.verb, Verb::Delete(_)) => self.finish_job(key, outside),
+            Some(refusal) => self.job_failed(key, refusal),
+            None if matches!(job.request.verb, Verb::Delete(_)) => self.finish_job(key),
             None => self.survey_job(key, outside),
         }
     }
@@ -283,11 +283,11 @@ impl Shard {
                 let posted = posted.clone();
                 self.publish_job(key, &posted, outside);
             }
-            _ => self.finish_job(key, outside),
+            _ => self.finish_job(key),
         }
     }
 
-    fn finish_job(&mut self, key: Key, outside: &mut impl Outside) {
+    fn finish_job(&mut self, key: Key) {
         let talk = self.connections.get_mut(key).and_then(|connection| connection.talk.as_deref_mut());
         let Some(job) = talk.and_then(|talk| talk.job.take()) else { return };
         let infos = self.infos(&job);
@@ -309,20 +309,20 @@ impl Shard {
             (Verb::Delete(_), _, _) => {
                 let done = job.reached.iter().any(|reached| *reached > Offset::START);
                 let answer = if done { (200, "Channel deleted.") } else { (404, "") };
-                return self.refuse_job(key, job.desk, &job.asker, answer, outside);
+                return self.refuse_job(key, job.desk, &job.asker, answer);
             }
             (Verb::Publish(_), _, _) if quiet => {
-                return self.refuse_job(key, job.desk, &job.asker, (200, ""), outside);
+                return self.refuse_job(key, job.desk, &job.asker, (200, ""));
             }
             (_, Of::Summary, _) => info::summary(format, &host, &job.survey.totals),
-            (_, Of::Named(_), []) => return self.refuse_job(key, job.desk, &job.asker, (404, ""), outside),
+            (_, Of::Named(_), []) => return self.refuse_job(key, job.desk, &job.asker, (404, "")),
             (_, Of::Named(_), [one]) => info::one(format, one),
             (_, _, infos) => info::list(format, &host, infos),
         };
         let headers =
             format!("Content-Type: {}\r\n{}", format.content_type(), self.desk(job.desk, &job.asker));
         let answer = job.asker.answer(200, &headers, body.as_bytes());
-        self.answer_request(key, &answer, job.asker.keep_alive, outside);
+        self.answer_request(key, &answer, job.asker.keep_alive);
     }
 
     /// How its channels are doing: those that there are, in the order in which they were named.
@@ -357,7 +357,7 @@ impl Shard {
     }
 
     /// It cannot be done, or could not be done everywhere.
-    pub(super) fn job_failed(&mut self, key: Key, refusal: Refusal, outside: &mut impl Outside) {
+    pub(super) fn job_failed(&mut self, key: Key, refusal: Refusal) {
         let talk = self.connections.get_mut(key).and_then(|connection| connection.talk.as_deref_mut());
         let Some(job) = talk.and_then(|talk| talk.job.take()) else { return };
         self.let_go_of(&job.items);
@@ -365,18 +365,11 @@ impl Shard {
             Refusal::ChannelsFull => BadRequest::TooMany.explain(),
             other => (other.row().http.unwrap_or(503), other.row().message),
         };
-        self.refuse_job(key, job.desk, &job.asker, (status, explain), outside);
+        self.refuse_job(key, job.desk, &job.asker, (status, explain));
     }
 
     /// An answer without a body.
-    pub(super) fn refuse_job(
-        &mut self,
-        key: Key,
-        desk: Desk,
-        asker: &Asker,
-        (status, explain): (u16, &str),
-        outside: &mut impl Outside,
-    ) {
+    pub(super) fn refuse_job(&mut self, key: Key, desk: Desk, asker: &Asker, (status, explain): (u16, &str)) {
         let mut headers = self.desk(desk, asker);
         if status == 405 {
             let methods = self.publisher_methods(desk);
@@ -386,7 +379,7 @@ impl Shard {
             "" => asker.answer(status, &headers, b""),
             explain => asker.explained(status, explain, &headers),
         };
-        self.answer_request(key, &answer, asker.keep_alive, outside);
+        self.answer_request(key, &answer, asker.keep_alive);
     }
 
     fn publisher_methods(&self, desk: Desk) -> &'static str {

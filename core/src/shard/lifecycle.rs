@@ -37,7 +37,11 @@ impl Shard {
     /// The other end will send nothing more. Somebody who has asked over HTTP may still read the
     /// answer; a WebSocket that ends without a close has ended.
     pub fn input_ended(&mut self, key: Key, outside: &mut impl Outside) {
-        let Some(connection) = self.connections.get(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.talk.as_deref().is_some_and(|talk| talk.job.is_some()) {
+            connection.half_closed = true;
+            return;
+        }
         let answering = connection.phase.is_hanging_up();
         if !answering || !connection.has_unsent() {
             self.ended(key, outside);
@@ -129,7 +133,10 @@ impl Shard {
     /// Takes a connection out of its channels and its room.
     pub(super) fn forget(&mut self, key: Key, outside: &mut impl Outside) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        connection.input = None;
+        // What follows a request that is answered is the next one.
+        if connection.phase != Phase::Asked {
+            connection.input = None;
+        }
         let form = connection.form;
         for subscription in std::mem::take(&mut connection.subscriptions) {
             self.remove_subscriber(subscription.channel, subscription.slot, form);
@@ -147,6 +154,9 @@ impl Shard {
             self.let_go_of(job.items());
         }
         for item in talk.into_iter().flat_map(|talk| talk.pending).flat_map(|pending| pending.items) {
+            if let Some(channel) = self.channels.at_mut(item.channel) {
+                channel.waiters.retain(|waiter| *waiter != key);
+            }
             self.let_go_of_channel(item.channel);
         }
     }

@@ -41,6 +41,7 @@ use crate::limits::FANOUT_QUANTUM_SENDS;
 use crate::message::UnixMillis;
 use crate::names::{ChannelName, RoomName};
 use crate::protocol::CallReader;
+use crate::pushstream::Want;
 use crate::refusal::Refusal;
 use crate::room_log::LogLimits;
 use crate::session::Rules;
@@ -54,7 +55,7 @@ pub use syncing::SyncNumber;
 pub use wires::{Asking, At, FromSession, ToSession};
 
 use channels::Channel;
-use connection::Connection;
+use connection::{Connection, PendingChannel};
 use deflated::Deflating;
 use fanout::Source;
 use forms::Form;
@@ -200,6 +201,10 @@ pub struct Shard {
     flush_interval_ms: u64,
     /// Channels whose log could lose what fast subscribers have not been sent.
     crowded: usize,
+    /// Polls whose channels are open: they begin at the end of the turn.
+    polls: Vec<(Key, Box<Want>, Vec<PendingChannel>)>,
+    /// Socket.IO sessions by polls.
+    sessions: usize,
     /// Subscribers that have been sent a channel's deletion.
     ended: Vec<(Key, u32)>,
     /// Connections of which the caller must let go.
@@ -267,6 +272,8 @@ impl Shard {
             flushing: VecDeque::new(),
             flush_interval_ms: config.flush_interval_ms,
             crowded: 0,
+            polls: Vec::new(),
+            sessions: 0,
             ended: Vec::new(),
             dead: Vec::new(),
             last_sync: SyncNumber::default(),

@@ -46,7 +46,11 @@ pub(super) fn stamp_at(plain: &RoomLog, offset: Offset) -> Option<Stamp> {
 
 /// The last message behind a place by which the channel was deleted.
 pub(super) fn last_deletion(plain: &RoomLog, from: Offset) -> Option<Offset> {
+    if from >= plain.head_offset() {
+        return None;
+    }
     let run = plain.run_after(from, usize::MAX);
+    memchr::memmem::find(&run.bytes, message::DELETION_MARK)?;
     let deletes = |index: &usize| {
         message::read_posted(message_of(run.frame(*index))).is_some_and(|posted| posted.deletes)
     };
@@ -104,6 +108,8 @@ pub(super) fn place(plain: &RoomLog, deleted: Offset, wanted: &Wanted<'_>) -> Of
 /// Behind the first message that its publisher gave this id.
 fn behind_event(plain: &RoomLog, id: &str) -> Option<Offset> {
     let run = plain.run_after(Offset::START, usize::MAX);
+    // Mostly it is not here, and that is soon seen.
+    memchr::memmem::find(&run.bytes, id.as_bytes())?;
     let is_it = |index: &usize| {
         let posted = message::read_posted(message_of(run.frame(*index)));
         posted.is_some_and(|posted| posted.event_id.as_deref() == Some(id))

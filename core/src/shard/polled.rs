@@ -1,7 +1,7 @@
 //! Socket.IO sessions whose client comes by polls, perhaps until it changes to a WebSocket. Such a session is
 //! a connection without a socket: what it has to say waits as frames, and a poll takes them apart.
 
-use crate::limits::CONTROL_QUEUE_BYTES_MAX;
+use crate::limits::{CONTROL_QUEUE_BYTES_MAX, POLLED_PART};
 use crate::refusal::Refusal;
 use crate::socketio::Version;
 use crate::socketio::payload::Encoding;
@@ -50,7 +50,8 @@ impl Shard {
         outside: &mut impl Outside,
     ) {
         let limits = &self.rules.limits;
-        if self.draining || self.connections.len() >= limits.connections_per_shard_max as usize {
+        let most = limits.connections_per_shard_max as usize;
+        if self.draining || self.connections.len() >= most || self.sessions >= most.div_ceil(POLLED_PART) {
             return self.last_words(asking.at.key, &self.turned_away());
         }
         let (after, within) = (limits.ping_after_ms, limits.pong_within_ms);
@@ -61,6 +62,7 @@ impl Shard {
         connection.talk().pinged_at = self.ticks;
         connection.talk().polled = Some(Box::new(Polled { secret, poll: None, probing: None, socket: None }));
         let key = self.connections.insert(connection);
+        self.sessions += 1;
         let id = SessionId { shard: self.shard, place: place(key), secret };
         let mut frames = Vec::new();
         version.opening(&id.to_string(), &["websocket"], (after, within), &mut frames);
@@ -85,7 +87,7 @@ impl Shard {
                 ToSession::Poll(asking, _) | ToSession::Post(asking, _) => {
                     self.refuse_asking(&asking, BadRequest::Session, outside);
                 }
-                ToSession::Said(at, _) => self.end_wire(at, outside),
+                ToSession::Said(at, _) | ToSession::Hello(at) => self.end_wire(at, outside),
                 ToSession::Gone(_) => {}
             };
         }
@@ -96,6 +98,7 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.heard = now;
         connection.pinged = false;
+        connection.answered = true;
         match what {
             ToSession::Poll(asking, encoding) => self.hold(key, asking, encoding, outside),
             ToSession::Post(asking, Ok(packets)) => {
@@ -112,7 +115,7 @@ impl Shard {
                 self.end_session(key, Refusal::ProtocolError, outside);
             }
             ToSession::Said(at, text) => self.said_on_socket(key, at, &text, outside),
-            ToSession::Gone(_) => {}
+            ToSession::Hello(_) | ToSession::Gone(_) => {}
         }
     }
 
@@ -143,7 +146,10 @@ impl Shard {
             return self.session_text(key, text.as_bytes(), outside);
         }
         if polled.socket.is_none() && text == "2probe" {
-            polled.probing = Some(at);
+            let before = polled.probing.replace(at).filter(|before| *before != at);
+            if let Some(before) = before {
+                self.end_wire(before, outside);
+            }
             self.tell_wire(at, FromSession::Frames(frame(b"3probe")), outside);
             self.release_poll(key, outside);
         } else if polled.probing == Some(at) && text == "5" {
@@ -232,6 +238,7 @@ impl Shard {
         let mut frames = connection.control.take().map(|frames| *frames).unwrap_or_default();
         self.forget(key, outside);
         self.connections.remove(key);
+        self.sessions -= 1;
         if let Some((asking, encoding)) = polled.poll {
             websocket::text_frame(CLOSE, &mut frames);
             self.answer_poll(&asking, encoding, &frames, outside);

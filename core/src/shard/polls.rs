@@ -21,11 +21,11 @@ pub(super) struct Poll {
     pub(super) callback: Option<String>,
 }
 
-/// A channel of a poll, and where the poll is in it.
-#[derive(Clone, Copy)]
+/// A channel of a poll, where the poll is in it, and what comes before that.
 struct At {
     channel: u32,
     cursor: Offset,
+    rest: Vec<u8>,
 }
 
 /// What a poll is answered with.
@@ -43,14 +43,20 @@ const ID_OF_TIMEOUT: i64 = -3;
 const TIMED_OUT: &[u8] = b"Timed out";
 
 impl Shard {
+    /// Begins the polls whose channels have been opened in this turn.
+    pub(super) fn begin_polls(&mut self, outside: &mut impl Outside) {
+        for (key, want, items) in std::mem::take(&mut self.polls) {
+            let talk = self.connections.get(key).and_then(|connection| connection.talk.as_deref());
+            match talk.is_some_and(|talk| talk.poll.is_some()) {
+                true => self.begin_poll(key, &want, &items, outside),
+                // It has gone, or been answered in vain.
+                false => self.let_go_of(&items),
+            }
+        }
+    }
+
     /// All channels of a poll are open: it is answered, or waits.
-    pub(super) fn begin_poll(
-        &mut self,
-        key: Key,
-        want: &Want,
-        items: &[PendingChannel],
-        outside: &mut impl Outside,
-    ) {
+    fn begin_poll(&mut self, key: Key, want: &Want, items: &[PendingChannel], outside: &mut impl Outside) {
         let Some(location) = self.services.pushstream.locations.get(want.location).cloned() else {
             return self.refuse_pushstream(key, Refusal::BadRequest, outside);
         };
@@ -61,10 +67,9 @@ impl Shard {
         }
         let mut places = Vec::with_capacity(items.len());
         for (item, wanted) in items.iter().zip(&want.channels) {
-            let Some(cursor) = self.beginning_of(item.channel, (form, &location), &wanted.since) else {
-                continue;
-            };
-            places.push(At { channel: item.channel, cursor });
+            let begun = self.beginning_of(item.channel, (form, &location), &wanted.since);
+            let Some((cursor, rest)) = begun else { continue };
+            places.push(At { channel: item.channel, cursor, rest });
         }
         let found = self.found(&places, (form, &location));
         if !found.texts.is_empty() {
@@ -75,7 +80,7 @@ impl Shard {
             self.let_go_of(items);
             return self.answer_in_vain(key, &location, want, outside);
         }
-        for At { channel, cursor } in places {
+        for At { channel, cursor, .. } in places {
             let Some(slot) = self.add_subscriber(key, channel) else { continue };
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.subscriptions.push(Subscription { channel, slot, cursor });
@@ -94,14 +99,15 @@ impl Shard {
     /// What there is behind these places, in their order.
     fn found(&mut self, places: &[At], (form, location): (Form, &Location)) -> Found {
         let mut found = Found::default();
-        for At { channel, cursor } in places {
+        for At { channel, cursor, rest } in places {
             let Some(entry) = self.channels.at_mut(*channel) else { continue };
             let Some(log) = &entry.log else { continue };
             let there = entry.forms.texts_after(log, &entry.name, (form, location), *cursor);
             let last = if there.texts.is_empty() { *cursor } else { there.last };
-            if !there.texts.is_empty() {
+            if !there.texts.is_empty() || !rest.is_empty() {
                 found.stamp = found.stamp.max(super::past::stamp_at(log, last));
             }
+            found.texts.extend(Some(rest.clone()).filter(|rest| !rest.is_empty()));
             found.texts.extend(there.texts);
             found.places.push(Place::of(log.head().epoch, last));
         }
@@ -118,7 +124,7 @@ impl Shard {
             return false;
         };
         let form = connection.form;
-        let at = |one: &Subscription| At { channel: one.channel, cursor: one.cursor };
+        let at = |one: &Subscription| At { channel: one.channel, cursor: one.cursor, rest: Vec::new() };
         let places: Vec<At> = connection.subscriptions.iter().map(at).collect();
         if places.is_empty() {
             return false;
@@ -232,7 +238,7 @@ impl Shard {
         let answer = poll.asker.answer(status, &headers, body);
         self.counters.deliveries += u64::from(status == 200);
         self.forget(key, outside);
-        self.answer_request(key, &answer, poll.asker.keep_alive, outside);
+        self.answer_request(key, &answer, poll.asker.keep_alive);
     }
 
     /// When a poll that waits is answered in vain.

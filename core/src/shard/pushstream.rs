@@ -44,7 +44,7 @@ impl Shard {
         let Stream { location, want, framing, asker, .. } = stream;
         let want = match want {
             Ok(want) => want,
-            Err(bad) => return self.refuse_stream(key, location, &asker, bad, outside),
+            Err(bad) => return self.refuse_stream(key, location, &asker, bad),
         };
         let now = self.ticks;
         let Some(connection) = self.connections.get_mut(key) else { return };
@@ -64,21 +64,14 @@ impl Shard {
     }
 
     /// It cannot be had, as its very request says.
-    fn refuse_stream(
-        &mut self,
-        key: Key,
-        location: usize,
-        asker: &Asker,
-        bad: BadRequest,
-        outside: &mut impl Outside,
-    ) {
+    fn refuse_stream(&mut self, key: Key, location: usize, asker: &Asker, bad: BadRequest) {
         let location = self.services.pushstream.locations.get(location);
         let allowed = location.and_then(|location| location.allowed_origins.as_deref());
         let versions = if bad == BadRequest::Version { "Sec-WebSocket-Version: 8, 13\r\n" } else { "" };
         let headers = format!("{}{versions}", asker.pushstream("GET", allowed));
         let (status, explain) = bad.explain();
         let answer = asker.explained(status, explain, &headers);
-        self.answer_request(key, &answer, asker.keep_alive, outside);
+        self.answer_request(key, &answer, asker.keep_alive);
     }
 
     fn pushstream_wanted(&mut self, key: Key, want: Want, framing: Framing, outside: &mut impl Outside) {
@@ -128,9 +121,11 @@ impl Shard {
         }
         wire::beginning(location.mode, framing, &location.header, control);
         for (item, wanted) in items.iter().zip(&want.channels) {
-            let Some(cursor) = self.beginning_of(item.channel, (form, &location), &wanted.since) else {
-                continue;
-            };
+            let begun = self.beginning_of(item.channel, (form, &location), &wanted.since);
+            let Some((cursor, rest)) = begun else { continue };
+            if let Some(connection) = self.connections.get_mut(key).filter(|_| !rest.is_empty()) {
+                connection.control().extend_from_slice(&rest);
+            }
             let Some(slot) = self.add_subscriber(key, item.channel) else { continue };
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.subscriptions.push(Subscription { channel: item.channel, slot, cursor });
@@ -171,7 +166,7 @@ impl Shard {
         channel: u32,
         (form, location): (Form, &Location),
         since: &Since,
-    ) -> Option<Offset> {
+    ) -> Option<(Offset, Vec<u8>)> {
         let wanted = Wanted::of(&self.services.pushstream, since, self.flush_interval_ms, self.now.unix.0);
         let entry = self.channels.at_mut(channel)?;
         let log = entry.log.as_ref()?;
@@ -328,7 +323,7 @@ impl Shard {
             let headers = asker.pushstream("GET", allowed);
             let answer = asker.explained(http_status, explain, &headers);
             self.forget(key, outside);
-            return self.answer_request(key, &answer, asker.keep_alive, outside);
+            return self.answer_request(key, &answer, asker.keep_alive);
         }
         self.forget(key, outside);
         let now = self.ticks;

@@ -82,10 +82,22 @@ impl Rendered {
         &mut self,
         run: &FrameRun,
         of: Range<usize>,
-        (name, location): (&ChannelName, &Location),
+        of_what: (&ChannelName, &Location),
         deleted: Offset,
     ) {
-        let Some(last) = of.end.checked_sub(1) else { return };
+        let frame = self.frame(run, &of, of_what, deleted);
+        self.log.append_list(&run.ids[of], frame.len(), |out| out.extend_from_slice(&frame));
+    }
+
+    /// Messages of a run as one list, or a text by itself.
+    pub(super) fn frame(
+        &self,
+        run: &FrameRun,
+        of: &Range<usize>,
+        (name, location): (&ChannelName, &Location),
+        deleted: Offset,
+    ) -> Vec<u8> {
+        let Some(last) = of.end.checked_sub(1) else { return Vec::new() };
         let offset = Offset(run.before.0 + last as u64 + 1);
         let stamp = stamp_of(run, last);
         let number = offset.0.checked_sub(deleted.0).filter(|number| *number > 0).unwrap_or(offset.0);
@@ -120,7 +132,7 @@ impl Rendered {
                 write(&View { text: &text, event_id: &stamp.event_id(), ..view });
             }
         }
-        self.log.append_list(&run.ids[of], frame.len(), |out| out.extend_from_slice(&frame));
+        frame
     }
 }
 

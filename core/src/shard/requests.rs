@@ -77,7 +77,7 @@ impl Shard {
                     asker.with_credentials()
                 );
                 let answer = asker.answer(200, &headers, b"");
-                self.answer_request(key, &answer, asker.keep_alive, outside);
+                self.answer_request(key, &answer, asker.keep_alive);
             }
             What::Subscriber(location, may_ask) => {
                 let location = self.services.pushstream.locations.get(location);
@@ -87,33 +87,28 @@ impl Shard {
                     false => (405, format!("Allow: GET\r\n{}", asker.pushstream("GET", allowed.as_deref()))),
                 };
                 let answer = asker.answer(status, &headers, b"");
-                self.answer_request(key, &answer, asker.keep_alive, outside);
+                self.answer_request(key, &answer, asker.keep_alive);
             }
             What::MayPublish(desk) => {
                 let headers = self.desk(desk, &asker);
                 let answer = asker.answer(200, &headers, b"");
-                self.answer_request(key, &answer, asker.keep_alive, outside);
+                self.answer_request(key, &answer, asker.keep_alive);
             }
             What::Job(desk, request, forwarded_for) => {
                 if outside.may_publish(key, forwarded_for.as_deref()) {
                     return self.job_asked(key, (desk, request), asker, outside);
                 }
                 let row = Refusal::ForbiddenAddress.row();
-                self.refuse_job(key, desk, &asker, (row.http.unwrap_or(403), row.message), outside);
+                self.refuse_job(key, desk, &asker, (row.http.unwrap_or(403), row.message));
             }
             What::SocketIo(asked) => self.socketio_asked(key, asked, asker, outside),
         }
     }
 
     /// Answers a request; the next one may follow on its connection.
-    pub(super) fn answer_request(
-        &mut self,
-        key: Key,
-        answer: &[u8],
-        keep_alive: bool,
-        outside: &mut impl Outside,
-    ) {
-        if !keep_alive || self.draining {
+    pub(super) fn answer_request(&mut self, key: Key, answer: &[u8], keep_alive: bool) {
+        let half_closed = self.connections.get(key).is_some_and(|one| one.half_closed);
+        if !keep_alive || self.draining || half_closed {
             return self.last_words(key, answer);
         }
         let now = self.ticks;
@@ -124,11 +119,7 @@ impl Shard {
         connection.form = Form::PLAIN;
         connection.since = now;
         connection.talk = None;
-        let kept = connection.input.take();
         self.make_ready(key);
         self.schedule(key);
-        if let Some(mut kept) = kept {
-            self.received(key, &mut kept, outside);
-        }
     }
 }

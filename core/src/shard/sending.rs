@@ -106,6 +106,10 @@ impl Shard {
             if let Some(control) = connection.control.take().filter(|control| !control.is_empty()) {
                 return Some(self.begin_bytes(key, *control, 0));
             }
+            if connection.phase == Phase::Head && connection.answered {
+                self.go_on(key, outside);
+                return None;
+            }
             if connection.phase == Phase::Asked {
                 if !self.poll_ready(key, outside) {
                     return None;
@@ -215,6 +219,7 @@ impl Shard {
         let Some(connection) = self.connections.get(key) else { return false };
         connection.control.is_some()
             || connection.phase.is_hanging_up()
+            || (connection.phase == Phase::Head && connection.input.is_some())
             || connection.subscriptions.iter().any(|subscription| {
                 let log = self.channels.at(subscription.channel).and_then(|channel| channel.log.as_ref());
                 log.is_some_and(|log| log.head_offset() > subscription.cursor)
@@ -325,10 +330,14 @@ impl Shard {
         }
         connection.rest = (rest.from < rest.bytes.len()).then(|| Box::new(rest));
         connection.blocked = true;
-        if connection.phase == Phase::Open {
+        let open = connection.phase == Phase::Open;
+        // Since when it has taken nothing; of a close frame it is given no longer than that.
+        if !matches!(connection.phase, Phase::Closing { hang_up: false, .. }) {
             connection.since = self.ticks;
-            self.counters.blocked += 1;
             self.schedule(key);
+        }
+        if open {
+            self.counters.blocked += 1;
             self.close_if_answers_pile_up(key, outside);
         }
         AfterSend::WaitWritable

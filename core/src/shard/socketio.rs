@@ -11,6 +11,7 @@ use super::connection::Phase;
 use super::forms::Form;
 use super::slab::Key;
 use super::timers::Ticks;
+use super::wires::{At, ToSession};
 use super::{Outside, Shard};
 
 impl Form {
@@ -42,9 +43,10 @@ impl Shard {
         let (limits, now) = (&self.rules.limits, self.ticks);
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.form = Form::of_socketio(version);
-        if session.is_some() {
+        if let Some(id) = session {
             connection.talk().wire = session;
-            return;
+            let at = At { shard: self.shard, key };
+            return self.tell_session(id, ToSession::Hello(at), outside);
         }
         connection.talk().pinged_at = now;
         let (after, within) = (limits.ping_after_ms, limits.pong_within_ms);

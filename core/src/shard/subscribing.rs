@@ -2,6 +2,7 @@
 //! shard and the broker; all of it takes effect at once, with its answer.
 
 use crate::names::ChannelName;
+use crate::position::Offset;
 use crate::protocol::{Done, Subscribe, Subscribed};
 use crate::refusal::{Refusal, Refused};
 
@@ -98,7 +99,7 @@ impl Shard {
             self.let_go_of_channel(item.channel);
         }
         match pending.call {
-            None if pending.job => self.job_failed(key, refused.refusal, outside),
+            None if pending.job => self.job_failed(key, refused.refusal),
             Some(call) => self.answer(key, Some(call), &Err(refused), outside),
             None => self.refuse_pushstream(key, refused.refusal, outside),
         }
@@ -116,7 +117,8 @@ impl Shard {
         }
         if let Some(want) = pending.want {
             if want.mode.is_poll() {
-                return self.begin_poll(key, &want, &pending.items, outside);
+                // Behind what has come for its channels in this turn.
+                return self.polls.push((key, want, pending.items));
             }
             return self.begin_pushstream(key, &want, &pending.items, outside);
         }
@@ -124,8 +126,10 @@ impl Shard {
         for PendingChannel { channel, position, history, .. } in pending.items {
             let Some(entry) = self.channels.at(channel) else { continue };
             let Some(log) = &entry.log else { continue };
-            let resumed = position.and_then(|position| log.resume(position));
-            let cursor = resumed.unwrap_or_else(|| log.back(history));
+            // What was deleted is sent to nobody who comes now.
+            let first = Offset(entry.deleted_at.0.saturating_sub(1));
+            let resumed = position.and_then(|position| log.resume(position)).filter(|at| *at >= first);
+            let cursor = resumed.unwrap_or_else(|| log.back(history).max(first));
             answer.push(Subscribed {
                 channel: entry.name.clone(),
                 position: log.head(),

@@ -86,6 +86,7 @@ impl Shard {
         pending: &mut PendingSubscribe,
         outside: &mut impl Outside,
     ) -> bool {
+        let polls = pending.want.as_ref().is_some_and(|want| want.mode.is_poll());
         for (place, item) in pending.items.iter_mut().enumerate() {
             let Some(channel) = self.channels.at_mut(item.channel) else { continue };
             let Some(log) = channel.log.as_ref() else { continue };
@@ -96,6 +97,8 @@ impl Shard {
             };
             let unsure = match (item.position, since) {
                 (Some(position), _) => of_position(position),
+                // A poll sees what was published before it, on whatever shard both have come.
+                (None, Some(_)) if polls && !self.shared_store => true,
                 (None, Some(since)) => is_behind(log, since, self.now.unix),
                 (None, None) => continue,
             };

@@ -94,6 +94,10 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let deadline = match connection.phase {
             Phase::Dead => return,
+            // An answer is on its way.
+            Phase::Head | Phase::HANGING_UP if connection.blocked => {
+                connection.since.after(limits.write_stall_ms_max)
+            }
             Phase::Head => connection.since.after(limits.handshake_ms_max),
             Phase::Asked => poll.unwrap_or(connection.since.after(ASKED_MS_MAX)),
             Phase::Closing { .. } => connection.since.after(CLOSE_LINGER_MS),
@@ -101,6 +105,9 @@ impl Shard {
                 let silence = ping_after_ms + if connection.pinged { limits.pong_within_ms } else { 0 };
                 let silence = connection.heard.after(silence);
                 let silence = ping_due(connection, limits).map_or(silence, |ping| silence.min(ping));
+                // A session that nobody has come for yet.
+                let unused = connection.is_polled() && !connection.answered;
+                let silence = if unused { connection.since.after(limits.handshake_ms_max) } else { silence };
                 let until = connection.talk.as_deref().and_then(|talk| talk.until);
                 let silence = until.map_or(silence, |until| silence.min(until));
                 if connection.blocked {
@@ -124,6 +131,12 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(key) else { return };
         match connection.phase {
             Phase::Dead => {}
+            Phase::Head | Phase::HANGING_UP if connection.blocked => {
+                if connection.since.after(limits.write_stall_ms_max) <= now {
+                    self.counters.slow_closed += 1;
+                    self.kill(key, outside);
+                }
+            }
             Phase::Head if connection.since.after(limits.handshake_ms_max) <= now => {
                 if connection.answered && connection.input.is_none() {
                     // It has asked for nothing more.
@@ -157,7 +170,12 @@ impl Shard {
                 let idle = connection.is_idle() && connection.since.after(limits.idle_ms_max) <= now;
                 let silent = connection.heard.after(ping_after_ms) <= now;
                 let lost = connection.heard.after(ping_after_ms + limits.pong_within_ms) <= now;
-                if stalled {
+                let unused = connection.is_polled()
+                    && !connection.answered
+                    && connection.since.after(limits.handshake_ms_max) <= now;
+                if unused {
+                    self.close(key, Refusal::HandshakeTimeout, outside);
+                } else if stalled {
                     self.counters.slow_closed += 1;
                     self.close(key, Refusal::SlowSubscriber, outside);
                 } else if over {

@@ -37,6 +37,8 @@ pub enum ToSession {
     Poll(Asking, Encoding),
     /// Packets of the client, if they can be read.
     Post(Asking, Result<Vec<String>, Refusal>),
+    /// A WebSocket has come for it.
+    Hello(At),
     /// A packet on a WebSocket.
     Said(At, String),
     /// A connection has ended.
@@ -133,7 +135,7 @@ impl Shard {
                 if let Some(talk) = connection.talk.as_deref_mut() {
                     talk.wire = None;
                 }
-                self.answer_request(key, &answer, keep_alive, outside);
+                self.answer_request(key, &answer, keep_alive);
             }
             FromSession::Frames(frames) if connection.phase == Phase::Open => {
                 connection.control().extend_from_slice(&frames);

@@ -278,3 +278,88 @@ fn what_was_said_long_ago_or_among_too_much_is_not_sent() {
     rig.stand_still(9_000);
     assert!(get(&mut rig, "/poll/a.b9", "").1.starts_with("HTTP/1.1 304 "));
 }
+
+#[test]
+fn a_place_in_the_middle_of_a_list_is_one() {
+    let chat = |number: u64| {
+        let time = UnixMillis(BEGIN.0 + 500 * number);
+        let body = chatup_core::message::Body::Text("x");
+        let bytes = chatup_core::message::payload(None, &body, MessageId(number.into()), time);
+        String::from_utf8(bytes.to_vec()).unwrap()
+    };
+    let settings = Settings::chatup("~text~", 64);
+    let mut rig = Rig::serving(Limits::default(), SlowSubscriberPolicy::Tell, (true, 2_000), settings);
+    let (waiting, _) = get(&mut rig, "/lp/a", "");
+    for number in 1..=4 {
+        rig.publish("a", number, &chat(number));
+    }
+    rig.pass(2_200);
+    assert_eq!(body(&rig.given(waiting)), format!("[{},{},{},{}]", chat(1), chat(2), chat(3), chat(4)));
+    assert_eq!(body(&get(&mut rig, "/lp/a.b2", "").1), format!("[{},{}]", chat(3), chat(4)));
+    let second = Stamp::of(UnixMillis(BEGIN.0 + 1_000), Offset(2), br#""a""#);
+    let headers = format!("If-Modified-Since: {}\r\nIf-None-Match: W/{}\r\n", second.date(), second.tag);
+    assert_eq!(body(&get(&mut rig, "/lp/a", &headers).1), format!("[{},{}]", chat(3), chat(4)));
+}
+
+#[test]
+fn made_up_places_and_ids_are_nothing_worse() {
+    let mut rig = rig(|_| {});
+    get(&mut rig, "/lp/a", "");
+    post(&mut rig, "a", 1, "x", 0);
+    for id in
+        ["@18446744073709551615-5", "@253402300799-18446744073709551615", "18446744073709551615-1", "7-1"]
+    {
+        let (_, answer) = get(&mut rig, &format!("/poll/a?eventid={id}"), "");
+        assert!(answer.starts_with("HTTP/1.1 304 "), "{id}: {answer}");
+    }
+    let places = "9".repeat(40);
+    let (_, answer) = get(&mut rig, "/poll/a", &format!("{EPOCH_BEGIN}If-None-Match: {places}\r\n"));
+    assert_eq!(body(&answer), "x");
+}
+
+#[test]
+fn requests_behind_a_poll_wait_for_its_answer() {
+    let mut rig = rig(|_| {});
+    let key = rig.accept();
+    let poll = "GET /lp/a HTTP/1.1\r\nHost: x\r\n\r\n";
+    let again = "GET /poll/a.b1?callback=f HTTP/1.1\r\nHost: x\r\n\r\n";
+    let given = rig.bytes(key, format!("{poll}{again}{}", &again[..20]).as_bytes());
+    rig.broker_opens();
+    assert_eq!(given + &rig.given(key), "");
+    post(&mut rig, "a", 1, "x", 0);
+    let given = rig.given(key);
+    let bodies: Vec<&str> =
+        given.split("HTTP/1.1 200 OK\r\n").skip(1).map(|one| body(one).trim_end()).collect();
+    assert_eq!(bodies, ["x", "f([x]);"]);
+    assert_eq!(body(&rig.bytes(key, &again.as_bytes()[20..])), "f([x]);");
+    // Not even many that nobody reads are answered before the first has been taken.
+    rig.take_only(key, 10);
+    rig.bytes(key, again.repeat(100).as_bytes());
+    let unread = rig.shard.memory();
+    assert!(unread.sessions < 64 * 1024, "{unread:?}");
+    assert_eq!(rig.take_all(key).matches("f([x]);").count(), 100);
+}
+
+#[test]
+fn a_large_answer_has_time_as_long_as_it_is_read() {
+    for headers in ["", "Connection: close\r\n"] {
+        let mut rig = rig(|_| {});
+        rig.subscribed(r#""a""#);
+        post(&mut rig, "a", 1, &"x".repeat(10_000), 0);
+        let key = rig.accept();
+        rig.take_only(key, 100);
+        rig.bytes(key, format!("GET /poll/a.b1 HTTP/1.1\r\nHost: x\r\n{headers}\r\n").as_bytes());
+        rig.pass(20_000);
+        let given = rig.take_all(key);
+        assert!(body(&given).starts_with(&"x".repeat(10_000)), "{headers}: {} bytes", given.len());
+        // Whoever reads nothing for too long is let go.
+        let mut other = super::polls::rig(|_| {});
+        other.subscribed(r#""a""#);
+        post(&mut other, "a", 1, &"x".repeat(10_000), 0);
+        let key = other.accept();
+        other.take_only(key, 100);
+        other.bytes(key, format!("GET /poll/a.b1 HTTP/1.1\r\nHost: x\r\n{headers}\r\n").as_bytes());
+        other.pass(31_000);
+        assert_eq!(other.given(key), "hung up");
+    }
+}

@@ -277,6 +277,7 @@ impl Rig {
     fn turn(&mut self) {
         self.shard.end_turn(&mut self.world);
         while self.shard.has_ready() {
+            self.shard.end_turn(&mut self.world);
             let mut begun = Vec::new();
             begun.extend(std::iter::from_fn(|| self.shard.next_send(&mut self.world)));
             for send in begun {

@@ -1,6 +1,7 @@
 //! How connections come and go: accepted, closed for a reason, hung up on, given up, let go.
 
 use crate::http_answer;
+use crate::limits::{CONTROL_QUEUE_BYTES_DROP, CONTROL_QUEUE_BYTES_MAX};
 use crate::refusal::Refusal;
 use crate::websocket;
 
@@ -181,5 +182,32 @@ impl Shard {
             connection.since = self.ticks;
             self.schedule(key);
         }
+    }
+
+    /// After something was added to a connection's answers: sends them, or closes whoever does
+    /// not read them.
+    pub(super) fn control_added(&mut self, key: Key, outside: &mut impl Outside) {
+        if !self.close_if_answers_pile_up(key, outside) {
+            self.make_ready(key);
+        }
+    }
+
+    /// Closes whoever does not read its answers. Only what a full socket holds up counts: a burst
+    /// of calls may owe many before the first of them could be sent.
+    pub(super) fn close_if_answers_pile_up(&mut self, key: Key, outside: &mut impl Outside) -> bool {
+        let Some(connection) = self.connections.get(key).filter(|one| one.blocked) else { return false };
+        let waiting = connection.control.as_ref().map_or(0, |control| control.len());
+        let unsent = connection.rest.as_ref().map_or(0, |rest| rest.bytes.len() - rest.from) + waiting;
+        if unsent <= CONTROL_QUEUE_BYTES_MAX {
+            return false;
+        }
+        self.counters.slow_closed += 1;
+        if unsent > CONTROL_QUEUE_BYTES_DROP {
+            // Too much to keep for the little while in which a close frame might still be read.
+            self.kill(key, outside);
+        } else {
+            self.close(key, Refusal::SlowReader, outside);
+        }
+        true
     }
 }

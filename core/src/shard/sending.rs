@@ -6,7 +6,6 @@
 //! subscriber keeps a copy of the rest of the one frame that was cut, and its cursor: nothing else of
 //! it is held anywhere.
 
-use crate::limits::{CONTROL_QUEUE_BYTES_DROP, CONTROL_QUEUE_BYTES_MAX};
 use crate::position::Offset;
 use crate::protocol::{self, Notice};
 use crate::refusal::Refusal;
@@ -362,33 +361,6 @@ impl Shard {
             connection.blocked = false;
             self.make_ready(key);
         }
-    }
-
-    /// After something was added to a connection's answers: sends them, or closes whoever does
-    /// not read them.
-    pub(super) fn control_added(&mut self, key: Key, outside: &mut impl Outside) {
-        if !self.close_if_answers_pile_up(key, outside) {
-            self.make_ready(key);
-        }
-    }
-
-    /// Closes whoever does not read its answers. Only what a full socket holds up counts: a burst
-    /// of calls may owe many before the first of them could be sent.
-    fn close_if_answers_pile_up(&mut self, key: Key, outside: &mut impl Outside) -> bool {
-        let Some(connection) = self.connections.get(key).filter(|one| one.blocked) else { return false };
-        let waiting = connection.control.as_ref().map_or(0, |control| control.len());
-        let unsent = connection.rest.as_ref().map_or(0, |rest| rest.bytes.len() - rest.from) + waiting;
-        if unsent <= CONTROL_QUEUE_BYTES_MAX {
-            return false;
-        }
-        self.counters.slow_closed += 1;
-        if unsent > CONTROL_QUEUE_BYTES_DROP {
-            // Too much to keep for the little while in which a close frame might still be read.
-            self.kill(key, outside);
-        } else {
-            self.close(key, Refusal::SlowReader, outside);
-        }
-        true
     }
 }
 

@@ -1,6 +1,8 @@
 //! The native protocol, version 1: calls in, answers and notices out. `docs/PROTOCOL.md` is its
 //! description; this file is the only one that knows its JSON.
 
+mod broadcast;
+
 use std::fmt;
 
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
@@ -9,7 +11,6 @@ use serde_json::value::RawValue;
 
 use crate::json_depth::is_too_deep;
 use crate::limits::{CALL_ID_MAX, SUBSCRIBE_HISTORY_MAX};
-use crate::message::Publication;
 use crate::names::{ChannelName, IdempotencyKey, RoomName};
 use crate::position::{Offset, Position};
 use crate::refusal::{BanTtl, Refusal, Refused};
@@ -345,67 +346,12 @@ pub fn notice(notice: &Notice<'_>, out: &mut Vec<u8>) {
     append_json(notice, out);
 }
 
-/// The prebuilt frame of one message: its length in bytes, known before it is written.
-pub struct BroadcastFrame<'a> {
-    head: String,
-    payload: &'a [u8],
-}
-
-const BROADCAST_CHANNEL: &[u8] = br#"{"channel":"#;
-const BROADCAST_OFFSET: &[u8] = br#","offset":"#;
-const BROADCAST_TAIL: &[u8] = b"]}";
-const BROADCAST_MESSAGES: &[u8] = br#""messages":["#;
-
-/// The name of the channel in a whole frame of [`BroadcastFrame`], as JSON.
-#[must_use]
-pub fn channel_of(frame: &[u8]) -> &[u8] {
-    let text = websocket::payload_of(frame);
-    let end = memchr::memmem::find(text, BROADCAST_OFFSET).unwrap_or(0);
-    text.get(BROADCAST_CHANNEL.len()..end).unwrap_or_default()
-}
-
-/// The message in a whole frame of [`BroadcastFrame`].
-#[must_use]
-pub fn message_of(frame: &[u8]) -> &[u8] {
-    let text = websocket::payload_of(frame);
-    // The name before it holds no quotation mark that is not escaped.
-    let start = memchr::memmem::find(text, BROADCAST_MESSAGES).map(|at| at + BROADCAST_MESSAGES.len());
-    let message = start.and_then(|start| text.get(start..)).unwrap_or_default();
-    message.strip_suffix(BROADCAST_TAIL).unwrap_or_default()
-}
-
-impl<'a> BroadcastFrame<'a> {
-    /// Of this message.
-    #[must_use]
-    pub fn new(publication: &'a Publication) -> BroadcastFrame<'a> {
-        let name = serde_json::to_string(publication.channel.as_str()).unwrap_or_default();
-        let head = format!(r#"{{"channel":{name},"offset":{},"messages":["#, publication.offset.0);
-        BroadcastFrame { head, payload: &publication.payload }
-    }
-
-    fn text_bytes(&self) -> usize {
-        self.head.len() + self.payload.len() + BROADCAST_TAIL.len()
-    }
-
-    /// Bytes of the whole frame.
-    #[must_use]
-    #[allow(clippy::len_without_is_empty, reason = "a frame has a header: it is never empty")]
-    pub fn len(&self) -> usize {
-        websocket::text_header_bytes(self.text_bytes()) + self.text_bytes()
-    }
-
-    /// Appends the frame.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        websocket::text_header(self.text_bytes(), out);
-        out.extend_from_slice(self.head.as_bytes());
-        out.extend_from_slice(self.payload);
-        out.extend_from_slice(BROADCAST_TAIL);
-    }
-}
+pub use broadcast::{BroadcastFrame, channel_of, message_of};
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Publication;
     use crate::position::{Epoch, MessageId};
 
     fn check(text: &str) -> String {

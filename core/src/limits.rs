@@ -31,6 +31,11 @@ pub const LIST_BYTES_MAX: usize = 16 * 1024;
 /// How long a client of engine.io 3 waits for the answer to its ping, in milliseconds, as the original says.
 pub const ENGINE_IO_3_PONG_MS: u64 = 60_000;
 
+/// How long a long poll is held where nothing else is said, in milliseconds: shorter than what stands between
+/// here and the client waits.
+pub const LONGPOLLING_TTL_MS: u64 = 30_000;
+/// Longest name of a function that a poll's answer calls, in bytes.
+pub const CALLBACK_BYTES_MAX: usize = 64;
 /// Channels that one shard tells of in one answer about all of them.
 pub const SURVEY_CHANNELS_MAX: usize = 10_000;
 /// Of the connections that a shard may have, such a part may be Socket.IO sessions by polls: one request makes one.

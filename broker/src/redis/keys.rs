@@ -84,9 +84,10 @@ impl Keys {
     /// The channel whose messages are published on this topic.
     pub(crate) fn channel_of(&self, topic: &str) -> Option<ChannelName> {
         let (room, letter) = topic.strip_prefix(&self.topics)?.strip_prefix('{')?.rsplit_once("}:")?;
+        let is_room = RoomName::new(room).is_ok();
         let name = match letter {
-            "m" => format!("{MESSAGES}{room}"),
-            "e" => format!("{EVENTS}{room}"),
+            "m" if is_room => format!("{MESSAGES}{room}"),
+            "e" if is_room => format!("{EVENTS}{room}"),
             "b" => room.to_owned(),
             _ => return None,
         };
@@ -183,6 +184,9 @@ mod tests {
             ("m_a:b", "a:b"),
             ("Zürich", "Zürich"),
             ("m_ALL", "m_ALL"),
+            ("m_a b", "m_a b"),
+            ("a.b:m", "a.b:m"),
+            ("q\"<:", "q\"<:"),
         ] {
             let channel = ChannelName::new(name).unwrap();
             let of = keys.channel(&channel);

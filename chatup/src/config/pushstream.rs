@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use chatup_core::limits::{CHANNEL_NAME_BYTES_MAX, Limits};
-use chatup_core::pushstream::settings::{LONGPOLLING_TTL_MS, Publisher};
+use chatup_core::limits::{CHANNEL_NAME_BYTES_MAX, LONGPOLLING_TTL_MS, Limits};
+use chatup_core::pushstream::settings::Publisher;
 use chatup_core::pushstream::{Location as Served, Mode, Settings, Template};
 use serde::{Deserialize, Serialize};
 

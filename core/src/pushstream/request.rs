@@ -4,6 +4,7 @@
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
+use crate::limits::CALLBACK_BYTES_MAX;
 use crate::names::{ChannelName, NameError};
 
 use super::settings::{Mode, Settings};
@@ -161,8 +162,6 @@ impl Want {
 
 /// The header by which a request turns a location's mode into a poll.
 const MODE_HEADER: &str = "x-nginx-pushstream-mode";
-/// Longest name of a function that a poll's answer calls, in bytes.
-const CALLBACK_BYTES_MAX: usize = 64;
 
 /// A channel as a path or an argument names it, and its backtrack.
 ///

@@ -1,6 +1,8 @@
 //! Which paths are served to PushStream clients, and how. What the module calls `push_stream_x` is called
 //! `x` here.
 
+use crate::limits::LONGPOLLING_TTL_MS;
+
 use super::Template;
 
 /// How a location's messages come.
@@ -84,10 +86,6 @@ impl Location {
         }
     }
 }
-
-/// How long a long poll is held where nothing else is said, in milliseconds: shorter than what stands
-/// between here and the client waits.
-pub const LONGPOLLING_TTL_MS: u64 = 30_000;
 
 /// A path under which is published.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -273,3 +273,38 @@ fn a_worker_that_stops_ends_its_sessions() {
     rig.pass(3_000);
     assert_eq!(rig.shard.connections(), 0);
 }
+
+#[test]
+fn sessions_that_nobody_comes_for_are_few_and_short() {
+    let mut rig = Rig::new(Limits { connections_per_shard_max: 8, ..Limits::default() });
+    let key = rig.accept();
+    let open = get("EIO=4&transport=polling");
+    for _ in 0..2 {
+        assert!(rig.bytes(key, open.as_bytes()).starts_with("HTTP/1.1 200 "));
+    }
+    assert!(rig.bytes(key, open.as_bytes()).starts_with("HTTP/1.1 503 "));
+    assert_eq!(rig.shard.connections(), 2);
+    rig.pass(10_500);
+    assert_eq!(rig.shard.connections(), 0);
+    let (client, _) = Client::open(&mut rig, 4);
+    client.poll(&mut rig);
+    rig.pass(10_500);
+    assert_eq!(client.polled(&mut rig), "", "it is held");
+}
+
+#[test]
+fn a_websocket_for_no_session_is_ended() {
+    let mut rig = Rig::new(Limits::default());
+    let client = Client { engine: 4, sid: "f".repeat(52), poll: rig.accept(), post: rig.accept() };
+    let key = rig.accept();
+    let path = format!("/socket.io/?EIO=4&transport=websocket&sid={}", client.sid);
+    let answer = rig.bytes(key, wire::UPGRADE.replace("/chatup/v1", &path).as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 101 ") && answer.contains("close 1002"), "{answer}");
+    // Of two that ask whether they may follow, the later one counts.
+    let client = member(&mut rig, 4);
+    let (first, second) = (client.socket(&mut rig), client.socket(&mut rig));
+    assert_eq!(rig.text(first, "2probe"), "3probe");
+    assert_eq!(rig.text(second, "2probe"), "3probe");
+    assert!(rig.given(first).starts_with("close 1002"));
+    assert_eq!(rig.text(second, "5"), "");
+}

@@ -102,8 +102,9 @@ fn rows() {
     for (name, text) in &settings {
         let these: Vec<&Row> = rows.iter().filter(|row| row.settings == *name).collect();
         count += these.len();
-        let file = server::scratch("conformance").join("settings.toml");
-        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        let folder = server::scratch("conformance");
+        let file = folder.join("settings.toml");
+        std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(&file, configuration(text)).expect("it is written");
         let shards = text.lines().find_map(|line| line.strip_prefix("shards: ")).unwrap_or("0");
         let shards = format!("--set=worker.shards={shards}");
@@ -118,6 +119,7 @@ fn rows() {
         let checked = Nginx::checked(&nginx::file("pushstream.conf"), &changes);
         let _nginx = Nginx::start(&checked, port);
         wrong.extend(run(&these, &format!("127.0.0.1:{port}"), "n"));
+        let _ = std::fs::remove_dir_all(folder);
     }
     assert_eq!(count, rows.len(), "rows whose settings are not there");
     println!("{count} rows, directly and through Nginx");

@@ -32,7 +32,9 @@ impl Front {
             ("127.0.0.1:42633", &*server.worker),
         ];
         let checked = Nginx::checked(&nginx::file("front.conf"), &changes);
-        Front { _nginx: Nginx::start(&checked, https), https, http }
+        let nginx = Nginx::start(&checked, https);
+        let _ = std::fs::remove_dir_all(folder);
+        Front { _nginx: nginx, https, http }
     }
 
     /// curl, as somebody who comes from this address, to a name.

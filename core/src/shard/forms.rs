@@ -3,7 +3,7 @@
 //! sent something who wants them.
 
 use crate::names::ChannelName;
-use crate::position::{Epoch, Offset};
+use crate::position::Offset;
 use crate::pushstream::{Framing, Location, Mode, Settings};
 use crate::room_log::RoomLog;
 
@@ -62,6 +62,8 @@ impl Form {
 
 /// What the forms are made with.
 pub(super) struct Tools<'a> {
+    /// The message by which the channel was last deleted.
+    pub(super) deleted: Offset,
     pub(super) deflating: Option<&'a mut Deflating>,
     pub(super) locations: &'a [Location],
 }
@@ -71,10 +73,6 @@ pub(super) struct Tools<'a> {
 pub(super) struct Forms {
     deflated: DeflatedLog,
     rendered: Vec<Rendered>,
-    /// The last message by which the channel was deleted: for PushStream's clients nothing is before it.
-    deleted: Offset,
-    /// Up to here such a message has been looked for.
-    looked: Option<(Epoch, Offset)>,
 }
 
 impl Forms {
@@ -111,10 +109,9 @@ impl Forms {
             let deflating = tools.deflating.filter(|_| form == Form::DEFLATED);
             return self.deflated.or(plain, cursor, deflating);
         };
-        self.look(plain);
         match self.rendered.iter_mut().find(|one| one.form == form).zip(tools.locations.get(number)) {
             Some((rendered, location)) => {
-                rendered.follow(plain, name, location, self.deleted);
+                rendered.follow(plain, name, location, tools.deleted);
                 &rendered.log
             }
             // Nobody of this form has ever subscribed.
@@ -131,8 +128,8 @@ impl Forms {
         (form, location): (Form, &Location),
         wanted: &Wanted<'_>,
     ) -> (Offset, Vec<u8>) {
-        self.look(plain);
-        let (wanted, deleted) = (past::place(plain, self.deleted, wanted), self.deleted);
+        let deleted = wanted.deleted;
+        let wanted = past::place(plain, wanted);
         let rendered = self.rendered_for(plain, form);
         rendered.follow(plain, name, location, deleted);
         if wanted < rendered.log.back(u32::MAX) {
@@ -167,38 +164,14 @@ impl Forms {
         plain: &RoomLog,
         name: &ChannelName,
         (form, location): (Form, &Location),
-        cursor: Offset,
+        (cursor, deleted): (Offset, Offset),
     ) -> Texts {
-        self.look(plain);
-        let deleted = self.deleted;
         let rendered = self.rendered_for(plain, form);
         rendered.follow(plain, name, location, deleted);
         let run = rendered.log.run_after(cursor, usize::MAX);
         let frames = (0..run.ids.len()).map(|index| run.frame(index));
         let texts = frames.filter(|frame| !frame.is_empty()).map(<[u8]>::to_vec).collect();
         Texts { texts, last: run.last() }
-    }
-
-    /// Takes note of what has been deleted since the last time.
-    fn look(&mut self, plain: &RoomLog) {
-        let head = plain.head();
-        let looked = Some((head.epoch, head.offset));
-        if self.looked == looked {
-            return;
-        }
-        let from = self.looked.filter(|(epoch, _)| *epoch == head.epoch).map(|(_, offset)| offset);
-        let before = from.map_or(Offset::START, |_| self.deleted);
-        let from = from.unwrap_or(Offset::START);
-        self.deleted = past::last_deletion(plain, from).unwrap_or(before);
-        self.looked = looked;
-    }
-
-    /// How many messages there have been since the last deletion, and how many of them newcomers may have.
-    pub(super) fn counts(&mut self, plain: &RoomLog, wanted: &Wanted<'_>) -> (u64, u64) {
-        self.look(plain);
-        let head = plain.head_offset().0;
-        let first = past::oldest(plain, self.deleted, wanted).0;
-        (head - self.deleted.0.min(head), head - first.min(head))
     }
 }
 

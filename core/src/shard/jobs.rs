@@ -19,7 +19,7 @@ use crate::refusal::Refusal;
 
 use super::channels::ShardMessage;
 use super::connection::{PendingChannel, PendingSubscribe, Phase};
-use super::past::Wanted;
+use super::past::{self, Wanted};
 use super::slab::Key;
 use super::tickets::{Kind, ticket};
 use super::wires::At;
@@ -218,7 +218,7 @@ impl Shard {
     }
 
     /// What is here of these channels. Only their owner tells of their messages.
-    pub(super) fn survey(&mut self, of: &Of) -> Survey {
+    pub(super) fn survey(&self, of: &Of) -> Survey {
         let mut survey = Survey::default();
         let wildcards = !self.services.pushstream.wildcard_prefix.is_empty();
         let places: Vec<(ChannelName, u32)> = match of {
@@ -262,11 +262,12 @@ impl Shard {
     }
 
     /// Messages of a channel that newcomers may have, and all that there were since its last deletion.
-    fn stored_and_published(&mut self, index: u32) -> (u64, u64) {
-        let by = Wanted::of(&self.services.pushstream, &Since::Now, self.flush_interval_ms, self.now.unix.0);
-        let Some(channel) = self.channels.at_mut(index) else { return (0, 0) };
+    fn stored_and_published(&self, index: u32) -> (u64, u64) {
+        let Some(channel) = self.channels.at(index) else { return (0, 0) };
         let Some(log) = &channel.log else { return (0, 0) };
-        let (published, stored) = channel.forms.counts(log, &by);
+        let times = (self.flush_interval_ms, self.now.unix.0);
+        let by = Wanted::of(&self.services.pushstream, &Since::Now, times, channel.deleted_at);
+        let (published, stored) = past::counts(log, &by);
         (stored, published)
     }
 
@@ -326,7 +327,7 @@ impl Shard {
     }
 
     /// How its channels are doing: those that there are, in the order in which they were named.
-    fn infos(&mut self, job: &Job) -> Vec<Info> {
+    fn infos(&self, job: &Job) -> Vec<Info> {
         let Of::Named(names) = &job.request.of else {
             let info = |(channel, counted): (&ChannelName, &Counted)| Info {
                 channel: channel.clone(),

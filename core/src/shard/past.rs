@@ -17,17 +17,19 @@ pub(super) struct Wanted<'a> {
     pub(super) stored_max: u32,
     /// None that was said before.
     pub(super) not_before_ms: u64,
+    /// The message by which the channel was last deleted: nothing is before it.
+    pub(super) deleted: Offset,
 }
 
 impl<'a> Wanted<'a> {
     pub(super) fn of(
         settings: &Settings,
         since: &'a Since,
-        flush_interval_ms: u64,
-        now_ms: u64,
+        (flush_interval_ms, now_ms): (u64, u64),
+        deleted: Offset,
     ) -> Wanted<'a> {
         let not_before_ms = settings.message_ttl_ms.map_or(0, |ttl| now_ms.saturating_sub(ttl));
-        Wanted { since, flush_interval_ms, stored_max: settings.stored_max, not_before_ms }
+        Wanted { since, flush_interval_ms, stored_max: settings.stored_max, not_before_ms, deleted }
     }
 }
 
@@ -59,8 +61,8 @@ pub(super) fn last_deletion(plain: &RoomLog, from: Offset) -> Option<Offset> {
 }
 
 /// The place behind which stands all that newcomers may have.
-pub(super) fn oldest(plain: &RoomLog, deleted: Offset, wanted: &Wanted<'_>) -> Offset {
-    let kept = plain.back(wanted.stored_max).max(deleted).min(plain.head_offset());
+fn oldest(plain: &RoomLog, wanted: &Wanted<'_>) -> Offset {
+    let kept = plain.back(wanted.stored_max).max(wanted.deleted).min(plain.head_offset());
     if wanted.not_before_ms == 0 {
         return kept;
     }
@@ -78,9 +80,15 @@ pub(super) fn oldest(plain: &RoomLog, deleted: Offset, wanted: &Wanted<'_>) -> O
     Offset(low)
 }
 
+/// How many messages there have been since the last deletion, and how many of them newcomers may have.
+pub(super) fn counts(plain: &RoomLog, wanted: &Wanted<'_>) -> (u64, u64) {
+    let (head, first) = (plain.head_offset().0, oldest(plain, wanted).0);
+    (head.saturating_sub(wanted.deleted.0), head.saturating_sub(first))
+}
+
 /// The place behind which all that is wanted stands.
-pub(super) fn place(plain: &RoomLog, deleted: Offset, wanted: &Wanted<'_>) -> Offset {
-    let (head, oldest) = (plain.head(), oldest(plain, deleted, wanted));
+pub(super) fn place(plain: &RoomLog, wanted: &Wanted<'_>) -> Offset {
+    let (head, oldest) = (plain.head(), oldest(plain, wanted));
     match wanted.since {
         Since::Now => head.offset,
         Since::Last(count) => plain.back(*count).max(oldest),

@@ -102,7 +102,8 @@ impl Shard {
         for At { channel, cursor, rest } in places {
             let Some(entry) = self.channels.at_mut(*channel) else { continue };
             let Some(log) = &entry.log else { continue };
-            let there = entry.forms.texts_after(log, &entry.name, (form, location), *cursor);
+            let there =
+                entry.forms.texts_after(log, &entry.name, (form, location), (*cursor, entry.deleted_at));
             let last = if there.texts.is_empty() { *cursor } else { there.last };
             if !there.texts.is_empty() || !rest.is_empty() {
                 found.stamp = found.stamp.max(super::past::stamp_at(log, last));

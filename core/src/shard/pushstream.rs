@@ -14,7 +14,7 @@ use crate::websocket;
 
 use super::connection::{Connection, PendingChannel, PendingSubscribe, Phase, Subscription};
 use super::forms::Form;
-use super::past::Wanted;
+use super::past::{self, Wanted};
 use super::polls::Poll;
 use super::slab::Key;
 use super::tickets::NO_TICKET;
@@ -138,7 +138,7 @@ impl Shard {
 
     /// Why it may not have all of these channels, now that they are open.
     pub(super) fn unwanted(
-        &mut self,
+        &self,
         want: &Want,
         items: &[PendingChannel],
         location: &Location,
@@ -147,13 +147,13 @@ impl Shard {
             let settings = &self.services.pushstream;
             let now = self.now.unix.0;
             let wildcard = settings.is_wildcard(wanted.name.as_str());
-            let by = Wanted::of(settings, &Since::Now, self.flush_interval_ms, now);
-            let (subscribers_max, entry) = (settings.subscribers_max, self.channels.at_mut(item.channel)?);
+            let entry = self.channels.at(item.channel)?;
+            let by = Wanted::of(settings, &Since::Now, (self.flush_interval_ms, now), entry.deleted_at);
             let log = entry.log.as_ref()?;
-            if location.authorized_channels_only && !wildcard && entry.forms.counts(log, &by).1 == 0 {
+            if location.authorized_channels_only && !wildcard && past::counts(log, &by).1 == 0 {
                 return Some(BadRequest::Unauthorized);
             }
-            if entry.subscribers.len() >= subscribers_max {
+            if entry.subscribers.len() >= settings.subscribers_max {
                 return Some(BadRequest::Crowded);
             }
         }
@@ -167,8 +167,9 @@ impl Shard {
         (form, location): (Form, &Location),
         since: &Since,
     ) -> Option<(Offset, Vec<u8>)> {
-        let wanted = Wanted::of(&self.services.pushstream, since, self.flush_interval_ms, self.now.unix.0);
         let entry = self.channels.at_mut(channel)?;
+        let times = (self.flush_interval_ms, self.now.unix.0);
+        let wanted = Wanted::of(&self.services.pushstream, since, times, entry.deleted_at);
         let log = entry.log.as_ref()?;
         Some(entry.forms.begin(log, &entry.name, (form, location), &wanted))
     }

@@ -175,7 +175,8 @@ impl Shard {
             let Some(channel) = self.channels.at_mut(number) else { continue };
             let Some(log) = &channel.log else { continue };
             let deflating = self.deflating.as_deref_mut();
-            let tools = Tools { deflating, locations: &self.services.pushstream.locations };
+            let locations = &self.services.pushstream.locations;
+            let tools = Tools { deleted: channel.deleted_at, deflating, locations };
             let wire = channel.forms.or(log, &channel.name, before, connection.form, tools);
             match wire.after(before) {
                 Run::UpToDate => {}
@@ -256,7 +257,8 @@ impl Shard {
         let memo = self.memos.get_mut(connection.form.index())?;
         if !matches!(memo, Some(memo) if memo.channel == index && memo.before == before) {
             let deflating = self.deflating.as_deref_mut();
-            let tools = Tools { deflating, locations: &self.services.pushstream.locations };
+            let locations = &self.services.pushstream.locations;
+            let tools = Tools { deleted: channel.deleted_at, deflating, locations };
             let wire = channel.forms.or(log, &channel.name, before, connection.form, tools);
             match wire.after(before) {
                 Run::UpToDate => return None,

@@ -1,6 +1,6 @@
 //! Answers over HTTP, as bytes.
 
-use crate::pushstream::{Framing, Mode};
+use crate::pushstream::Framing;
 use crate::refusal::{Refusal, Refused};
 
 /// What of a request its answer depends on.
@@ -89,10 +89,12 @@ pub fn json_answer(status: u16, extra_headers: &str, body: &str) -> Vec<u8> {
     Asker::default().answer(status, &headers, body.as_bytes())
 }
 
-/// The head of an answer without end.
+/// The content type of event sources.
+pub const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+
+/// The head of an answer without end, of this content type.
 #[must_use]
-pub fn stream_head(mode: Mode, framing: Framing, asker: &Asker, allowed: Option<&str>) -> String {
-    let kind = if mode == Mode::EventSource { "text/event-stream; charset=utf-8" } else { "text/plain" };
+pub fn stream_head(kind: &str, framing: Framing, asker: &Asker, allowed: Option<&str>) -> String {
     let cut = if framing == Framing::Chunks { "Transfer-Encoding: chunked\r\n" } else { "" };
     format!(
         "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nX-Accel-Buffering: no\r\n\

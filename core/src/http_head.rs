@@ -3,6 +3,7 @@
 //! tungstenite checks and answers the upgrade; what is decided here is which request it is, how
 //! large it may be, and whose pages may make it.
 
+mod body;
 mod route;
 
 use http::{HeaderMap, Method, Request, Version};
@@ -16,6 +17,8 @@ use crate::pushstream::{Framing, Settings, Want};
 use crate::refusal::Refusal;
 use crate::socketio;
 use crate::socketio::request::SessionId;
+
+use body::{Body, Length};
 
 /// What stands at the start of a connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -149,7 +152,11 @@ pub fn read(bytes: &[u8], bounds: Bounds, services: &Services) -> Head {
         Err(_) => return Head::Refuse(Refusal::BadRequest),
     };
     let Some(request) = to_request(&request) else { return Head::Refuse(Refusal::BadRequest) };
-    match route::decide(&Asking { request, used, bytes, body_bytes_max: bounds.body }, services) {
+    let length = match Length::of(&request) {
+        Ok(length) => length,
+        Err(refusal) => return Head::Refuse(refusal),
+    };
+    match route::decide(&Asking { request, used, bytes, length, body_bytes_max: bounds.body }, services) {
         Ok(head) => head,
         Err(refusal) => Head::Refuse(refusal),
     }
@@ -160,6 +167,7 @@ struct Asking<'a> {
     request: Request<()>,
     used: usize,
     bytes: &'a [u8],
+    length: Length,
     body_bytes_max: usize,
 }
 
@@ -169,23 +177,12 @@ impl<'a> Asking<'a> {
     }
 
     /// The body, once it is whole; its end.
-    fn body(&self) -> Result<Option<(&'a [u8], usize)>, Refusal> {
-        let lengths = self.request.headers().get_all(http::header::CONTENT_LENGTH);
-        let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
-        let length = |value: &http::HeaderValue| value.to_str().ok().filter(digits)?.parse().ok();
-        let mut lengths = lengths.iter().map(length);
-        if self.request.headers().contains_key(http::header::TRANSFER_ENCODING) {
+    fn body(&self) -> Result<Option<Body<'a>>, Refusal> {
+        if matches!(self.length, Length::Nothing) {
             return Err(Refusal::LengthRequired);
         }
-        let length: usize = lengths.next().ok_or(Refusal::LengthRequired)?.ok_or(Refusal::BadRequest)?;
-        if lengths.next().is_some() {
-            return Err(Refusal::BadRequest);
-        }
-        if length > self.body_bytes_max {
-            return Err(Refusal::BodyTooLarge);
-        }
-        let end = self.used + length;
-        Ok(self.bytes.get(self.used..end).map(|body| (body, end)))
+        let body = self.length.body(&self.bytes[self.used..], self.body_bytes_max)?;
+        Ok(body.map(|(body, end)| (body, self.used + end)))
     }
 
     /// Who asks, as a proxy says.
@@ -197,9 +194,7 @@ impl<'a> Asking<'a> {
     }
 
     fn has_body(&self) -> bool {
-        let headers = self.request.headers();
-        headers.contains_key(http::header::CONTENT_LENGTH)
-            || headers.contains_key(http::header::TRANSFER_ENCODING)
+        !matches!(self.length, Length::Nothing)
     }
 
     /// Whether another request may follow on the connection: then it is clear where this one ends.

@@ -36,6 +36,20 @@ pub const ENGINE_IO_3_PONG_MS: u64 = 60_000;
 pub const LONGPOLLING_TTL_MS: u64 = 30_000;
 /// Longest name of a function that a poll's answer calls, in bytes.
 pub const CALLBACK_BYTES_MAX: usize = 64;
+/// What an answer or a message is padded to for some browsers, in bytes, at most.
+pub const PADDING_BYTES_MAX: usize = 64 * 1024;
+/// What has happened on one shard and waits to be told in the events channel, at most: more is not told.
+pub const EVENTS_WAITING_MAX: usize = 16 * 1024;
+/// Events that one shard publishes in one turn, at most: the broker's queue is for clients.
+pub const EVENTS_PER_TURN_MAX: usize = 256;
+/// When a channel's deletion is told in the events channel, in milliseconds behind it: whoever subscribed to it
+/// has been told and counted as gone by then.
+pub const GONE_TOLD_AFTER_MS: u64 = 1_000;
+/// Longest line between a body's chunks, or behind them, in bytes.
+pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// All that stands between a body's chunks and behind them, in bytes, at most: it is read anew whenever more
+/// of the body comes.
+pub const CHUNK_OVERHEAD_BYTES_MAX: usize = 8 * 1024;
 /// Channels that one shard tells of in one answer about all of them.
 pub const SURVEY_CHANNELS_MAX: usize = 10_000;
 /// Of the connections that a shard may have, such a part may be Socket.IO sessions by polls: one request makes one.
@@ -95,6 +109,9 @@ pub const SUBSCRIBE_HISTORY_MAX: u32 = 1_000;
 pub const TIMER_TICK_MS: u64 = 128;
 /// Slots of a shard's timer wheel: with the tick, a turn of the wheel is about 65 s.
 pub const TIMER_WHEEL_SLOTS: usize = 512;
+/// Bytes that are written for one newcomer alone, of a channel, at most: where some of its messages are not
+/// stored. Whoever would be sent more is sent what all are sent, those included.
+pub const OWN_BEGINNING_BYTES_MAX: usize = 16 * 1024;
 /// How long a shard keeps a channel that has lost its last subscriber, in milliseconds, so that a
 /// reconnect does not fetch the log anew.
 pub const CHANNEL_LINGER_MS: u64 = 5_000;

@@ -135,6 +135,9 @@ pub fn is_deletion(payload: &[u8]) -> bool {
 /// Stands in every message that takes the place of those before it, and in few others.
 pub const DELETION_MARK: &[u8] = br#""deletes":true"#;
 
+/// Stands in every message that is not stored, and in few others.
+pub const UNSTORED_MARK: &[u8] = br#""unstored":true"#;
+
 const POSTED_BEGINNING: &[u8] = br#"{"text":"#;
 
 /// A text that was published as it is.
@@ -152,6 +155,9 @@ pub struct Posted<'a> {
     /// It takes the place of all that was said before it: the channel has been deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deletes: bool,
+    /// It is for those who are there when it comes: nobody is shown it later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unstored: bool,
 }
 
 #[derive(Serialize)]

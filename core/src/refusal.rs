@@ -96,7 +96,7 @@ refusals! {
     ForbiddenAddress "forbidden_address" None, Some(403), false, "This address may not read that.";
     NotFound "not_found" None, Some(404), false, "There is nothing here.";
     MethodNotAllowed "method_not_allowed" None, Some(405), false, "This method is not known here.";
-    LengthRequired "length_required" None, Some(411), false, "A body needs its length (Content-Length).";
+    LengthRequired "length_required" None, Some(411), false, "A body needs its length, or to come in chunks.";
     HandshakeTimeout "handshake_timeout" None, Some(408), true, "The request took too long.";
     BodyTooLarge "body_too_large" None, Some(413), false, "The body is too large.";
     NoWorkers "no_workers" None, Some(418), true, "No workers available";

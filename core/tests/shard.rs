@@ -8,6 +8,8 @@ mod calls;
 mod compression;
 #[path = "shard/deadlines.rs"]
 mod deadlines;
+#[path = "shard/events.rs"]
+mod events;
 #[path = "shard/fairness.rs"]
 mod fairness;
 #[path = "shard/heads.rs"]
@@ -27,3 +29,5 @@ mod slowness;
 #[path = "shard/socketio.rs"]
 mod socketio;
 mod support;
+#[path = "shard/unstored.rs"]
+mod unstored;

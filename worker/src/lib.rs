@@ -25,5 +25,6 @@ mod outside;
 mod report;
 mod ring;
 
+pub use report::Beside;
 pub use settings::{IoChoice, Settings};
 pub use worker::{Worker, WorkerError};

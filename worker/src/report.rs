@@ -1,8 +1,9 @@
 //! What a worker tells of itself: each shard's figures, side by side, for `/stats` and for the
 //! worker's heartbeat.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use chatup_broker::BrokerClient;
 use chatup_core::exchange::{Operation, Ticket, WorkerId, WorkerRecord};
@@ -149,7 +150,12 @@ pub(crate) struct Board {
     /// How sockets are served.
     io: &'static str,
     shards: Vec<Mutex<ShardReport>>,
+    /// What another part of the process counts, under its name.
+    pub(crate) beside: OnceLock<(&'static str, Beside)>,
 }
+
+/// Figures of another part of the process, in JSON.
+pub type Beside = Box<dyn Fn() -> serde_json::Value + Send + Sync>;
 
 #[derive(Serialize)]
 struct Stats<'a> {
@@ -159,6 +165,8 @@ struct Stats<'a> {
     io: &'static str,
     connections: usize,
     shards: Vec<ShardReport>,
+    #[serde(flatten)]
+    beside: BTreeMap<&'static str, serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<&'a str>,
     /// The shard that owns the channel asked about.
@@ -170,7 +178,14 @@ impl Board {
     pub(crate) fn new(worker: WorkerId, host: String, io_uring: bool, shards: u16) -> Board {
         let io = if io_uring { "io_uring" } else { "epoll" };
         let shards = (0..shards).map(|shard| Mutex::new(ShardReport { shard, ..ShardReport::default() }));
-        Board { worker, host, draining: AtomicBool::new(false), io, shards: shards.collect() }
+        Board {
+            worker,
+            host,
+            draining: AtomicBool::new(false),
+            io,
+            shards: shards.collect(),
+            beside: OnceLock::new(),
+        }
     }
 
     pub(crate) fn post(&self, report: ShardReport) {
@@ -206,6 +221,7 @@ impl Board {
             io: self.io,
             connections: shards.iter().map(|report| report.connections).sum(),
             shards,
+            beside: self.beside.get().map(|(name, figures)| (*name, figures())).into_iter().collect(),
             channel: channel.map(|(name, _)| name),
             owner: channel.map(|(_, owner)| owner),
         };

@@ -25,7 +25,7 @@ use crate::listener;
 use crate::outside::{Descriptors, Sockets, World};
 use crate::preflight::{self, Allowed, PreflightError};
 use crate::queues::{ShardReceiver, ShardSender, ToShard, shard_queue};
-use crate::report::{Board, PassOn, Reports};
+use crate::report::{Beside, Board, PassOn, Reports};
 use crate::ring::Ring;
 use crate::settings::Settings;
 
@@ -192,6 +192,17 @@ impl Worker {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.board.host
+    }
+
+    /// Which worker this is.
+    #[must_use]
+    pub fn id(&self) -> WorkerId {
+        self.board.worker
+    }
+
+    /// Shows another part's figures in `/stats`, under this name; once.
+    pub fn show_beside(&self, name: &'static str, figures: Beside) {
+        let _ = self.board.beside.set((name, figures));
     }
 
     /// How many shards it has.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use chatup_broker::redis::settings::{Credentials, Server};
 use chatup_core::limits::CHANNEL_NAME_BYTES_MAX;
+use chatup_core::names::ChannelName;
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
@@ -31,7 +32,7 @@ pub const LEEWAY_S_MAX: u64 = 300;
 pub const REDIS_PREFIX_BYTES_MAX: usize = 64;
 
 /// One rule: the key, its value as shown, whether it holds, and what it says.
-type Rule = (&'static str, String, bool, &'static str);
+pub(super) type Rule = (&'static str, String, bool, &'static str);
 
 impl Config {
     /// Checks every rule that this role depends on.
@@ -48,6 +49,7 @@ impl Config {
             .chain(self.redis.rules(role))
             .chain(self.history.rules())
             .chain(self.pushstream.rules())
+            .chain(self.relay.rules())
             .chain([(
                 "log.filter",
                 quoted(&self.log.filter),
@@ -117,7 +119,8 @@ impl Worker {
 
 impl PushStream {
     fn rules(&self) -> Vec<Rule> {
-        let template = &self.message_template;
+        let (template, events) = (&self.message_template, self.events_channel_id.as_str());
+        let rooms = events.starts_with("m_") || events.starts_with("e_");
         let fits = template.contains("~text~") && template.len() <= TEMPLATE_BYTES_MAX;
         let length = self.max_channel_id_length;
         let wrong = self.wrong_location();
@@ -140,6 +143,12 @@ impl PushStream {
                 self.wildcard_channel_max_qtd.to_string(),
                 self.wildcard_channel_max_qtd == 0 || !self.wildcard_channel_prefix.is_empty(),
                 "0 where there is no wildcard_channel_prefix",
+            ),
+            (
+                "pushstream.events_channel_id",
+                quoted(events),
+                events.is_empty() || (ChannelName::new(events).is_ok() && !rooms),
+                "a channel's name that is no room's: it does not begin with m_ or e_",
             ),
             ("pushstream.locations", location, wrong.is_none(), rule),
         ]
@@ -269,6 +278,6 @@ fn is_filter(filter: &str) -> bool {
     !filter.trim().is_empty() && filter.split(',').all(named) && EnvFilter::try_new(filter).is_ok()
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("{text:?}")
 }

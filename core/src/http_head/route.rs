@@ -1,5 +1,7 @@
 //! Which request it is: by its path, and what is served there.
 
+use std::borrow::Cow;
+
 use http::{Method, Request, Version};
 use tungstenite::error::{Error, ProtocolError};
 use tungstenite::handshake::server::{create_response, write_response};
@@ -72,7 +74,11 @@ fn subscriber(
         }
     }
     let query = request.uri().query().unwrap_or("");
-    let want = Want::read(location, rest, query, request.headers(), &services.pushstream);
+    let mut want = Want::read(location, rest, query, request.headers(), &services.pushstream);
+    if let Some(want) = want.as_mut().ok().filter(|want| want.mode.is_padded()) {
+        let name = asking.header(http::header::USER_AGENT);
+        want.location = services.pushstream.padded_for(location, name);
+    }
     if socket {
         return match websocket_of(request) {
             Some(bad) => {
@@ -124,15 +130,15 @@ fn job(
         },
         false => None,
     };
-    let (body, used) = body.unwrap_or((b"", asking.used));
+    let (body, used) = body.unwrap_or((Cow::Borrowed(b""), asking.used));
     let asker = Asker { origin, keep_alive: asking.keeps_alive() };
     let request = match desk {
         Desk::Publisher(number) if method == Method::OPTIONS => {
             return Ok(Head::Ask(Ask { used, asker, what: What::MayPublish(Desk::Publisher(number)) }));
         }
         Desk::Publisher(number) => {
-            let admin = settings.publishers.get(number).is_some_and(|publisher| publisher.admin);
-            publisher::read(method, query, headers, body, admin, settings)
+            let Some(own) = settings.publishers.get(number) else { return Err(Refusal::NotFound) };
+            publisher::read(method, query, headers, &body, own, settings)
         }
         Desk::Statistics => publisher::read_statistics(method, query, headers, settings),
     };
@@ -151,13 +157,13 @@ fn socket_io(asking: &Asking<'_>, origin: Option<String>) -> Result<Head, Refusa
         &Method::GET | &Method::OPTIONS => None,
         _ => return Err(Refusal::MethodNotAllowed),
     };
-    let used = body.map_or(asking.used, |(_, end)| end);
+    let used = body.as_ref().map_or(asking.used, |(_, end)| *end);
     let asker = Asker { origin, keep_alive: asking.keeps_alive() };
     if method == Method::OPTIONS {
         return Ok(Head::Ask(Ask { used, asker, what: What::Preflight }));
     }
     let query = asking.request.uri().query().unwrap_or("");
-    match socketio::request::read(query, body.map(|(body, _)| body)) {
+    match socketio::request::read(query, body.as_ref().map(|(body, _)| &**body)) {
         Ok(socketio::request::Asked::Socket(version, session)) => {
             upgrade(asking, Dialect::SocketIo(version, session))
         }

@@ -7,17 +7,21 @@
 //! - [`request`]: which channels, from where on
 //! - [`publisher`], [`info`]: what is asked of channels, and the answers
 //! - [`template`]: a message as text
+//! - [`padding`], [`types`]: what some browsers need; content types
 //! - [`wire`]: that as bytes, by mode
 //! - [`settings`]: which paths are served, and how
 
 pub mod info;
+pub mod padding;
 pub mod publisher;
 pub mod request;
 pub mod settings;
 pub mod stamp;
 pub mod template;
+pub mod types;
 pub mod wire;
 
+pub use padding::Padding;
 pub use request::{Asked, BadRequest, Since, Want, WantChannel};
 pub use settings::{Location, Mode, Settings};
 pub use stamp::{Place, Stamp};

@@ -7,7 +7,7 @@ use crate::names::ChannelName;
 
 use super::info::Format;
 use super::request::{BadRequest, read_name};
-use super::settings::Settings;
+use super::settings::{Publisher, Settings};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,11 @@ pub struct Request {
     pub format: Format,
 }
 
+/// How a relay names itself (`User-Agent`), its version behind it: who relays lets none publish, since what
+/// came back would go round without end.
+pub const RELAY_AGENT: &str = concat!("chatup-relay/", env!("CARGO_PKG_VERSION"));
+const RELAY_AGENT_BEGINNING: &[u8] = b"chatup-relay/";
+
 /// Why there is nothing to be done: a status and a reason, if there is one, and the methods that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -62,6 +67,8 @@ pub enum Refused {
     NotText,
     /// No such method.
     Method,
+    /// A relay, where what is published is relayed.
+    Loop,
 }
 
 impl Refused {
@@ -73,6 +80,7 @@ impl Refused {
             Refused::Empty => (400, "Empty post requests are not allowed."),
             Refused::NotText => (400, "Only UTF-8 can be published."),
             Refused::Method => (405, ""),
+            Refused::Loop => (403, "What is published here is relayed, so no relay may publish here."),
         }
     }
 }
@@ -112,15 +120,23 @@ pub fn read(
     query: &str,
     headers: &HeaderMap,
     body: &[u8],
-    admin: bool,
+    publisher: &Publisher,
     settings: &Settings,
 ) -> Result<Request, Refused> {
     let publishes = matches!(*method, Method::POST | Method::PUT);
-    let deletes = admin && *method == Method::DELETE;
+    let deletes = publisher.admin && *method == Method::DELETE;
     if !publishes && !deletes && *method != Method::GET {
         return Err(Refused::Method);
     }
+    let agent = headers.get(http::header::USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
+    if settings.relays && agent.starts_with(RELAY_AGENT_BEGINNING) {
+        return Err(Refused::Loop);
+    }
     let channels = named(query, settings).map_err(Refused::Channel)?;
+    let events = settings.events.as_ref().filter(|_| publishes || deletes);
+    if events.is_some_and(|events| channels.contains(events)) {
+        return Err(Refused::Channel(BadRequest::OnlyInternal));
+    }
     let text = std::str::from_utf8(body).map_err(|_| Refused::NotText)?;
     let header = |name: &str| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
@@ -130,8 +146,9 @@ pub fn read(
         if text.is_empty() {
             return Err(Refused::Empty);
         }
+        let posted = Posted { unstored: !publisher.store_messages, ..Posted::default() };
         let (event_id, event_type) = (header("event-id"), header("event-type"));
-        Verb::Publish(Posted { text: text.to_owned().into(), event_id, event_type, deletes: false })
+        Verb::Publish(Posted { text: text.to_owned().into(), event_id, event_type, ..posted })
     } else if deletes {
         let text = if text.is_empty() { settings.deleted_text.clone() } else { text.to_owned() };
         Verb::Delete(Posted { text: text.into(), deletes: true, ..Posted::default() })
@@ -181,7 +198,7 @@ mod tests {
         let settings = Settings { id_bytes_max: 5, ..Settings::default() };
         let shown = |method: &str, query: &str, body: &[u8]| {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            match read(&method, query, &HeaderMap::new(), body, true, &settings) {
+            match read(&method, query, &HeaderMap::new(), body, &Publisher::new("/pub"), &settings) {
                 Err(refused) => refused.explain().1.to_owned(),
                 Ok(request) => {
                     let Of::Named(names) = request.of else { panic!("named") };
@@ -218,7 +235,8 @@ mod tests {
             assert_eq!(shown(method, query, body), expected, "{method} {query}");
         }
         let wide = Settings::default();
-        let no = read(&Method::DELETE, "id=a", &HeaderMap::new(), b"", false, &wide);
+        let normal = Publisher { admin: false, ..Publisher::new("/pub") };
+        let no = read(&Method::DELETE, "id=a", &HeaderMap::new(), b"", &normal, &wide);
         assert_eq!(no, Err(Refused::Method));
     }
 

@@ -9,6 +9,7 @@ use crate::names::{ChannelName, NameError};
 
 use super::settings::{Mode, Settings};
 use super::stamp::{Place, Stamp, read_date, read_places, read_tag};
+use super::types;
 
 /// From where on messages are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Want {
     pub channels: Vec<WantChannel>,
     /// The function that the answer of a poll calls.
     pub callback: Option<String>,
+    /// The content type that the path's ending names.
+    pub kind: Option<&'static str>,
     /// The place in time that was asked for, as it was written.
     pub asked: Asked,
 }
@@ -80,6 +83,10 @@ pub enum BadRequest {
     Unauthorized,
     /// The channel has as many subscribers as it may have.
     Crowded,
+    /// The events channel, where it may not be subscribed to.
+    Events,
+    /// The events channel, in which nobody publishes, and which nobody deletes.
+    OnlyInternal,
     /// A function's name that is none.
     Callback,
     /// Not enough of a WebSocket.
@@ -101,6 +108,8 @@ impl BadRequest {
             BadRequest::TooManyWildcards => (403, "Subscribed too much wildcard channels."),
             BadRequest::Unauthorized => (403, "Subscriber could not create channels."),
             BadRequest::Crowded => (403, "Subscribers limit per channel has been exceeded."),
+            BadRequest::Events => (403, "Subscription to events channel is not allowed."),
+            BadRequest::OnlyInternal => (403, "Only internal routines can change events channel."),
             BadRequest::Callback => (400, "Callback not allowed."),
             BadRequest::Headers => (
                 400,
@@ -128,10 +137,14 @@ impl Want {
         let given = Given::read(query, headers);
         let own = settings.locations.get(location).map_or(Mode::Polling, |location| location.mode);
         let mode = own.turned(headers.get(MODE_HEADER).and_then(|value| value.to_str().ok()));
+        let events = settings.locations.get(location).is_some_and(|location| location.events);
         let path = percent_decode_str(rest).decode_utf8().map_err(|_| BadRequest::BadName)?;
         let mut channels: Vec<WantChannel> = Vec::new();
         for part in path.split('/').filter(|part| !part.is_empty()) {
             let (name, last) = read_name(part, settings)?;
+            if settings.events.as_ref() == Some(&name) && !events {
+                return Err(BadRequest::Events);
+            }
             let since = last.map_or_else(|| given.since(), Since::Last);
             if channels.iter().any(|known| known.name == name) {
                 continue;
@@ -156,7 +169,7 @@ impl Want {
             return Err(BadRequest::Callback);
         }
         let asked = Asked { time: given.time.filter(|time| *time > 0), tag: given.tag };
-        Ok(Want { location, mode, channels, callback, asked })
+        Ok(Want { location, mode, channels, callback, kind: types::by_ending(&path), asked })
     }
 }
 

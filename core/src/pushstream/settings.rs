@@ -2,8 +2,10 @@
 //! `x` here.
 
 use crate::limits::LONGPOLLING_TTL_MS;
+use crate::names::ChannelName;
 
 use super::Template;
+use super::padding::{Agents, Padding};
 
 /// How a location's messages come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,12 @@ impl Mode {
             _ => return self,
         };
         if matches!(self, Mode::WebSocket | Mode::LongPolling) { self } else { wanted }
+    }
+
+    /// Whether some need more of it than there is to be shown anything.
+    #[must_use]
+    pub fn is_padded(self) -> bool {
+        matches!(self, Mode::Streaming | Mode::EventSource)
     }
 
     /// Whether it is answered once.
@@ -65,6 +73,18 @@ pub struct Location {
     pub websocket_allow_publish: bool,
     /// What answers say of the pages that may read them, instead of the page that asks.
     pub allowed_origins: Option<String>,
+    /// Whose answers are padded, and by which of the locations each group is then served.
+    pub padded: Vec<(Agents, usize)>,
+    /// How much, where they all are.
+    pub padding: Option<Padding>,
+    /// The content type of what is sent, but for event sources and scripts.
+    pub default_type: String,
+    /// Whether a path's ending goes over that.
+    pub types_by_ending: bool,
+    /// Whether the events channel may be subscribed to.
+    pub events: bool,
+    /// Whether what is published there is shown to those who come later.
+    pub store_messages: bool,
 }
 
 impl Location {
@@ -83,7 +103,19 @@ impl Location {
             authorized_channels_only: false,
             websocket_allow_publish: false,
             allowed_origins: None,
+            padded: Vec::new(),
+            padding: None,
+            default_type: "text/plain".to_owned(),
+            types_by_ending: false,
+            events: false,
+            store_messages: true,
         }
+    }
+
+    /// The content type of messages, where the path's ending names one.
+    #[must_use]
+    pub fn kind(&self, by_ending: Option<&'static str>) -> &str {
+        by_ending.filter(|_| self.types_by_ending).unwrap_or(&self.default_type)
     }
 }
 
@@ -98,9 +130,23 @@ pub struct Publisher {
     pub channel_info_on_publish: bool,
     /// As [`Location::allowed_origins`].
     pub allowed_origins: Option<String>,
+    /// As [`Location::store_messages`].
+    pub store_messages: bool,
 }
 
 impl Publisher {
+    /// With nothing special: channels may be deleted, and messages are stored.
+    #[must_use]
+    pub fn new(path: &str) -> Publisher {
+        Publisher {
+            path: path.to_owned(),
+            admin: true,
+            channel_info_on_publish: true,
+            allowed_origins: None,
+            store_messages: true,
+        }
+    }
+
     /// The methods that it takes.
     #[must_use]
     pub fn methods(&self) -> &'static str {
@@ -113,6 +159,8 @@ impl Publisher {
 pub struct Settings {
     /// Where is published.
     pub publishers: Vec<Publisher>,
+    /// Whether what is published here is posted to others.
+    pub relays: bool,
     /// Where is told how channels are doing.
     pub statistics: Vec<String>,
     /// The machine's name, and the process's number, as statistics tell them.
@@ -121,6 +169,12 @@ pub struct Settings {
     pub locations: Vec<Location>,
     /// Channels that one request may name, at most.
     pub channels_max: usize,
+    /// Channels that may be open on one shard, native clients' too, if there is such a bound.
+    pub channels_open_max: Option<usize>,
+    /// The same of wildcard channels.
+    pub wildcards_open_max: Option<usize>,
+    /// How long a channel stays open that nobody uses, in milliseconds, if that was said.
+    pub inactivity_ms: Option<u64>,
     /// Bytes of a channel's name, at most.
     pub id_bytes_max: usize,
     /// Subscribers of a channel on one shard, at most.
@@ -133,6 +187,8 @@ pub struct Settings {
     pub wildcard_prefix: String,
     /// Wildcard channels that one request may name, at most.
     pub wildcards_max: Option<usize>,
+    /// The channel in which is told what becomes of channels; there is none without.
+    pub events: Option<ChannelName>,
     /// Whether a long poll in vain is answered with a message.
     pub timeout_with_body: bool,
     /// The text of a ping.
@@ -145,16 +201,21 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             publishers: Vec::new(),
+            relays: false,
             statistics: Vec::new(),
             host: (String::new(), 0),
             locations: Vec::new(),
             channels_max: usize::MAX,
+            channels_open_max: None,
+            wildcards_open_max: None,
+            inactivity_ms: None,
             id_bytes_max: usize::MAX,
             subscribers_max: usize::MAX,
             stored_max: u32::MAX,
             message_ttl_ms: None,
             wildcard_prefix: String::new(),
             wildcards_max: None,
+            events: None,
             timeout_with_body: false,
             ping_text: " ".to_owned(),
             deleted_text: "Channel deleted".to_owned(),
@@ -175,16 +236,10 @@ impl Settings {
             ("/poll/", Mode::Polling),
         ];
         let locations = modes.map(|(prefix, mode)| Location::new(prefix, mode, template)).into();
-        let publisher = Publisher {
-            path: "/pub".to_owned(),
-            admin: true,
-            channel_info_on_publish: true,
-            allowed_origins: None,
-        };
         Settings {
             locations,
             channels_max,
-            publishers: vec![publisher],
+            publishers: vec![Publisher::new("/pub")],
             statistics: vec!["/channels-stats".to_owned()],
             ..Settings::default()
         }
@@ -197,6 +252,33 @@ impl Settings {
             Some((number, path.strip_prefix(location.prefix.as_str())?))
         };
         self.locations.iter().enumerate().find_map(fits)
+    }
+
+    /// Has some user agents' answers padded at the location with this number. Each group is served by a
+    /// location of its own, which no path leads to: so what it is sent is made once for all of it.
+    pub fn pad(&mut self, number: usize, groups: Vec<Agents>) {
+        let Some(own) = self.locations.get(number).cloned() else { return };
+        for agents in groups {
+            let padding = Some(agents.padding);
+            let place = self.locations.len();
+            self.locations.push(Location { padding, padded: Vec::new(), ..own.clone() });
+            self.locations[number].padded.push((agents, place));
+        }
+    }
+
+    /// The location that serves a user agent which asks for an answer without end at this one.
+    #[must_use]
+    pub fn padded_for(&self, number: usize, user_agent: Option<&str>) -> usize {
+        let padded = self.locations.get(number).map_or(&[][..], |location| &location.padded);
+        let (Some(name), false) = (user_agent, padded.is_empty()) else { return number };
+        padded.iter().find(|(agents, _)| agents.are(name)).map_or(number, |(_, place)| *place)
+    }
+
+    /// Whether some messages are not stored.
+    #[must_use]
+    pub fn has_unstored(&self) -> bool {
+        self.publishers.iter().any(|one| !one.store_messages)
+            || self.locations.iter().any(|one| !one.store_messages)
     }
 
     /// Whether a channel is a wildcard channel.

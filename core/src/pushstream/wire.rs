@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::websocket;
 
-use super::{Mode, Template, View};
+use super::{Location, Mode, Template, View};
 
 /// How a stream without end is cut into pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,17 +23,24 @@ const DATA: &str = "data: ";
 const END_OF_EVENT: &[u8] = b"\n";
 
 /// Appends a message.
-pub fn message(mode: Mode, framing: Framing, template: &Template, view: &View<'_>, out: &mut Vec<u8>) {
+pub fn message(location: &Location, framing: Framing, view: &View<'_>, out: &mut Vec<u8>) {
+    let Location { mode, template, .. } = location;
     let mut text = Vec::new();
-    match mode {
+    let before = match mode {
         Mode::EventSource => event(template, view, &mut text),
-        _ => template.render(view, &mut text),
+        _ => {
+            template.render(view, &mut text);
+            0
+        }
+    };
+    if let Some(padding) = &location.padding {
+        padding.pad_message(*mode, text.len() - before, &mut text);
     }
     frame(framing, &text, out);
 }
 
-/// Each line by itself, behind its id and kind where it has them.
-fn event(template: &Template, view: &View<'_>, out: &mut Vec<u8>) {
+/// Each line by itself, behind its id and kind where it has them; how many bytes those are.
+fn event(template: &Template, view: &View<'_>, out: &mut Vec<u8>) -> usize {
     // Writing to memory does not fail.
     if !view.event_id.is_empty() {
         let _ = writeln!(out, "id: {}", view.event_id);
@@ -41,6 +48,7 @@ fn event(template: &Template, view: &View<'_>, out: &mut Vec<u8>) {
     if !view.event_type.is_empty() {
         let _ = writeln!(out, "event: {}", view.event_type);
     }
+    let before = out.len();
     // A template that is a field already stays as it is.
     let whole = template.begins_with(DATA);
     for line in view.text.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.is_empty()) {
@@ -53,41 +61,46 @@ fn event(template: &Template, view: &View<'_>, out: &mut Vec<u8>) {
         out.push(b'\n');
     }
     out.extend_from_slice(END_OF_EVENT);
+    before
 }
 
 /// Appends what an event source or a stream is sent so that it stays open.
-pub fn ping(mode: Mode, framing: Framing, template: &Template, view: &View<'_>, out: &mut Vec<u8>) {
-    match mode {
+pub fn ping(location: &Location, framing: Framing, view: &View<'_>, out: &mut Vec<u8>) {
+    match location.mode {
         Mode::EventSource => frame(framing, b": -1\n", out),
         Mode::WebSocket => out.extend_from_slice(&websocket::PING_FRAME),
-        _ => message(mode, framing, template, view, out),
+        _ => message(location, framing, view, out),
     }
 }
 
 /// Appends what comes at once, before any message.
-pub fn beginning(mode: Mode, framing: Framing, header: &str, out: &mut Vec<u8>) {
-    match mode {
-        Mode::EventSource if header.is_empty() => frame(framing, b": \n", out),
-        Mode::EventSource => comment(framing, header, out),
-        _ if header.is_empty() => {}
-        _ => frame(framing, header.as_bytes(), out),
+pub fn beginning(location: &Location, framing: Framing, out: &mut Vec<u8>) {
+    let header = location.header.as_str();
+    let mut text = match location.mode {
+        Mode::EventSource if header.is_empty() => b": \n".to_vec(),
+        Mode::EventSource => comment(header),
+        _ if header.is_empty() => return,
+        _ => header.as_bytes().to_vec(),
+    };
+    if let Some(padding) = &location.padding {
+        padding.pad_header(location.mode, text.len(), &mut text);
     }
+    frame(framing, &text, out);
 }
 
 /// Lines that an event source reads over. Text that is a comment stays as it is.
-fn comment(framing: Framing, text: &str, out: &mut Vec<u8>) {
+fn comment(text: &str) -> Vec<u8> {
     if text.starts_with(": ") {
-        return frame(framing, text.as_bytes(), out);
+        return text.into();
     }
-    let lines: String = text.lines().map(|line| format!(": {line}\n")).collect();
-    frame(framing, lines.as_bytes(), out);
+    text.lines().map(|line| format!(": {line}\n")).collect::<String>().into()
 }
 
 /// Appends what stands behind the last message.
 pub fn footer(mode: Mode, framing: Framing, footer: &str, out: &mut Vec<u8>) {
     match mode {
         _ if footer.is_empty() => {}
-        Mode::EventSource => comment(framing, footer, out),
+        Mode::EventSource => frame(framing, &comment(footer), out),
         _ => frame(framing, footer.as_bytes(), out),
     }
 }
@@ -128,7 +141,7 @@ mod tests {
         };
         let built = |mode, framing, text, event_id| {
             let mut out = Vec::new();
-            message(mode, framing, &Template::new("~id~:~text~"), &view(text, event_id), &mut out);
+            message(&Location::new("/", mode, "~id~:~text~"), framing, &view(text, event_id), &mut out);
             String::from_utf8(out).unwrap()
         };
         let table = [

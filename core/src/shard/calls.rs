@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::exchange::{Answer, Event, MemberKey, Operation, Publish, Ticket};
-use crate::limits::{CLOSE_PIECE_BYTES, CLOSE_PIECES_MAX};
+use crate::limits::{CHUNK_OVERHEAD_BYTES_MAX, CLOSE_PIECE_BYTES, CLOSE_PIECES_MAX};
 use crate::message::{self, Body};
 use crate::names::{IdempotencyKey, RoomName, UserName};
-use crate::position::MessageId;
+use crate::position::{MessageId, Offset};
 use crate::protocol::{self, Ban, Call, Done, Notice};
 use crate::refusal::{BanTtl, Refusal, Refused};
 use crate::session::Outcome;
@@ -14,6 +14,7 @@ use crate::socketio;
 use crate::websocket::{self, CLOSE_NORMAL, Incoming, Step};
 
 use super::connection::{PendingJoin, Phase};
+use super::events::Happened;
 use super::forms::Form;
 use super::slab::Key;
 use super::tickets::{Kind, NO_TICKET, from_ticket, ticket};
@@ -42,9 +43,10 @@ impl Shard {
         }
         let limits = &self.rules.limits;
         let waiting = connection.input.as_ref().map_or(0, |input| input.len()) + bytes.len();
-        let most = limits.handshake_bytes_max + limits.message_bytes_max;
+        let most =
+            (limits.handshake_bytes_max + limits.message_bytes_max) as usize + CHUNK_OVERHEAD_BYTES_MAX;
         let waits = matches!(connection.phase, Phase::Head | Phase::Asked) && connection.input.is_some();
-        if waits && waiting > most as usize {
+        if waits && waiting > most {
             return self.kill(key, outside);
         }
         let Some(mut kept) = connection.input.take() else {
@@ -332,6 +334,10 @@ impl Shard {
                 self.answer(key, Some(call), &Ok(Done::Joined { room: &join.room, banned }), outside);
             }
             (None, Answer::Published { position, duplicate }) => {
+                let first = self.events.is_some() && position.offset == Offset(1) && !duplicate;
+                if let Some(room) = talk.session.room().filter(|_| first).map(RoomName::messages) {
+                    self.happened(Happened::Created, &room);
+                }
                 self.answer(key, Some(call), &Ok(Done::Said { position, duplicate }), outside);
             }
             (join, Answer::Refused(refused)) => {

@@ -10,18 +10,20 @@ use std::sync::Arc;
 use crate::message::{self, Publication};
 use crate::names::{ChannelName, RoomName};
 use crate::position::{Epoch, MessageId, Offset, Position};
-use crate::protocol::{self, BroadcastFrame, Notice, message_of};
+use crate::protocol::{BroadcastFrame, message_of};
 use crate::pushstream::publisher::Of;
 use crate::refusal::{Refusal, Refused};
 use crate::room_log::{FrameRun, RoomLog};
 use crate::socketio::request::SessionId;
 
+use super::events::Happened;
 use super::fanout::Pass;
 use super::forms::{Form, Forms};
-use super::jobs::Survey;
 use super::past;
 use super::slab::Key;
+use super::surveys::Survey;
 use super::syncing::{StoreSyncs, SyncNumber, Syncing};
+use super::unstored::Unstored;
 use super::wires::{At, FromSession, ToSession};
 use super::{Outside, Shard};
 
@@ -51,6 +53,8 @@ pub enum ShardMessage {
     Survey(Box<(Of, At)>),
     /// The answer.
     Surveyed(Key, Box<Survey>),
+    /// To the owner of this channel: what has happened to it.
+    Happened(Happened, ChannelName),
     /// To a session whose client has come here.
     ToSession(Box<(SessionId, ToSession)>),
     /// From a session, to a connection of its client's.
@@ -76,6 +80,8 @@ pub(super) struct Channel {
     pub(super) forms: Forms,
     /// The message by which it was last deleted, while it was open here.
     pub(super) deleted_at: Offset,
+    /// The messages that newcomers are not shown.
+    pub(super) unstored: Unstored,
     /// Places of connections.
     pub(super) subscribers: Vec<u32>,
     /// Connections with a `subscribe` that waits for the channel to open.
@@ -96,7 +102,11 @@ pub(super) struct Channel {
     pub(super) fresh: usize,
     /// In the list of those that nobody uses, which will be closed.
     pub(super) lingering: bool,
+    /// When it was last found unused, in the shard's milliseconds.
+    pub(super) unused_since_ms: u64,
     pub(super) count_changed: bool,
+    /// At its owner, where there is an events channel: its creation has been told, or was no news.
+    pub(super) exists: bool,
 }
 
 impl Channel {
@@ -121,6 +131,7 @@ impl Shard {
             log: None,
             forms: Forms::default(),
             deleted_at: Offset::START,
+            unstored: Unstored::default(),
             subscribers: Vec::new(),
             waiters: Vec::new(),
             holds: 0,
@@ -133,10 +144,13 @@ impl Shard {
             flushing: false,
             fresh: 0,
             lingering: false,
+            unused_since_ms: 0,
             count_changed: false,
+            exists: false,
         };
         let index = self.channels.insert(channel).index;
         self.channels_owned += usize::from(name.owner(self.shards) == self.shard);
+        self.wildcards_open += usize::from(self.is_wildcard(name));
         self.channel_index.insert(name.clone(), index);
         self.fetch_channel(name, outside);
         index
@@ -189,6 +203,7 @@ impl Shard {
                 self.tell_shard(at.shard, ShardMessage::Surveyed(at.key, survey), outside);
             }
             ShardMessage::Surveyed(key, survey) => self.surveyed(key, *survey, outside),
+            ShardMessage::Happened(what, name) => self.happened_somewhere(what, name),
             ShardMessage::ToSession(told) => self.session_told(told.0, told.1, outside),
             ShardMessage::FromSession(key, what) => self.wire_told(key, what, outside),
         }
@@ -207,6 +222,9 @@ impl Shard {
         } else if let Some(log) = &mut channel.log {
             // What does not fit comes again, fresh: the owner saw this shard detach and attach.
             if log.extend(run) {
+                if self.has_unstored {
+                    channel.unstored.add_all(run, log);
+                }
                 self.came(index, run.ids.len());
                 self.deleted_by(index, run);
             }
@@ -225,8 +243,14 @@ impl Shard {
             append(log, publication);
             self.counters.messages += 1;
             self.came(index, 1);
-            if message::is_deletion(&publication.payload) {
-                self.deleted(index, publication.offset);
+            match message::read_posted(&publication.payload) {
+                Some(posted) if posted.deletes => self.deleted(index, publication.offset),
+                posted => {
+                    if posted.is_some_and(|posted| posted.unstored) {
+                        self.not_stored(index, publication.offset);
+                    }
+                    self.has_messages(index, true);
+                }
             }
             self.linger_if_unused(index);
         } else {
@@ -251,6 +275,15 @@ impl Shard {
     fn deleted(&mut self, index: u32, at: Offset) {
         if let Some(channel) = self.channels.at_mut(index) {
             channel.deleted_at = at;
+            channel.exists = false;
+        }
+    }
+
+    /// A message is for those only who are there.
+    fn not_stored(&mut self, index: u32, at: Offset) {
+        let channel = self.channels.at_mut(index).filter(|_| self.has_unstored);
+        if let Some(Channel { unstored, log: Some(log), .. }) = channel {
+            unstored.add(at, log);
         }
     }
 
@@ -266,7 +299,14 @@ impl Shard {
         let since = seen.map_or(Offset::START, |old| old.offset);
         channel.deleted_at =
             past::last_deletion(&log, since).unwrap_or(if lost { Offset::START } else { kept });
+        if self.has_unstored {
+            channel.unstored = Unstored::of(&log);
+        }
         let old = channel.log.replace(log);
+        if old.is_none() && head.offset > channel.deleted_at {
+            self.has_messages(index, false);
+        }
+        let Some(channel) = self.channels.at_mut(index) else { return };
         channel.pass.restart(head.offset);
         for attached in &mut channel.attached {
             attached.cursor = None;
@@ -289,39 +329,6 @@ impl Shard {
         self.linger_if_unused(index);
     }
 
-    /// Whoever cannot be told of another past goes on behind the message that it was at, if that is there.
-    fn keep_place(&mut self, place: u32, index: u32, old: Option<&RoomLog>) -> bool {
-        let connection = self.connections.at_mut(place).filter(|one| one.form.location().is_some());
-        let (Some(connection), Some(old)) = (connection, old) else { return false };
-        let log = self.channels.at(index).and_then(|channel| channel.log.as_ref());
-        let own = connection.subscriptions.iter_mut().find(|one| one.channel == index);
-        if let (Some(own), Some(log)) = (own, log) {
-            own.cursor = past::same_place(old, log, own.cursor);
-        }
-        true
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "all of one reset, in one place")]
-    fn reset_subscriber(
-        &mut self,
-        place: u32,
-        channel: u32,
-        name: &ChannelName,
-        head: Position,
-        first: Offset,
-        outside: &mut impl Outside,
-    ) {
-        let Some(key) = self.connections.key_at(place) else { return };
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        let Some(one) = connection.subscriptions.iter_mut().find(|one| one.channel == channel) else {
-            return;
-        };
-        one.cursor = first;
-        let notice = Notice::Reset { channel: name, position: head, next: first.next() };
-        protocol::notice(&notice, connection.control());
-        self.control_added(key, outside);
-    }
-
     pub(super) fn add_subscriber(&mut self, key: Key, channel: u32) -> Option<u32> {
         let entry = self.channels.at_mut(channel)?;
         let slot = u32::try_from(entry.subscribers.len()).ok()?;
@@ -331,6 +338,7 @@ impl Shard {
             entry.forms.joined(connection.form);
         }
         self.count_changed(channel);
+        self.happened_to(Happened::Subscribed, channel);
         self.counters.subscriptions += 1;
         Some(slot)
     }
@@ -354,6 +362,7 @@ impl Shard {
         }
         self.counters.subscriptions -= 1;
         self.count_changed(channel);
+        self.happened_to(Happened::Unsubscribed, channel);
         self.linger_if_unused(channel);
     }
 

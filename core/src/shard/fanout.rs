@@ -126,6 +126,7 @@ impl Shard {
         self.flush_backlogs(outside);
         self.end_deleted(outside);
         self.begin_polls(outside);
+        self.tell_events(outside);
         self.turn_is_full = false;
         if let Some(deflating) = &mut self.deflating {
             deflating.inflater.take_inflated();

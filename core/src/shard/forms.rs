@@ -2,6 +2,7 @@
 //! PushStream locations have them. The plain log stays the truth; the others follow it when somebody is
 //! sent something who wants them.
 
+use crate::limits::OWN_BEGINNING_BYTES_MAX;
 use crate::names::ChannelName;
 use crate::position::Offset;
 use crate::pushstream::{Framing, Location, Mode, Settings};
@@ -127,8 +128,8 @@ impl Forms {
         name: &ChannelName,
         (form, location): (Form, &Location),
         wanted: &Wanted<'_>,
-    ) -> (Offset, Vec<u8>) {
-        let deleted = wanted.deleted;
+    ) -> (Offset, Vec<Vec<u8>>) {
+        let (deleted, unstored) = (wanted.deleted, wanted.unstored);
         let wanted = past::place(plain, wanted);
         let rendered = self.rendered_for(plain, form);
         rendered.follow(plain, name, location, deleted);
@@ -140,11 +141,28 @@ impl Forms {
         while end < head && rendered.log.boundary(end) != end {
             end = end.next();
         }
+        if unstored.behind(wanted) > 0 {
+            // Among what is not for it, each by itself; unless that were so much that it would fill its socket.
+            let run = plain.run_after(wanted, usize::MAX);
+            let stored = |index: &usize| !unstored.has(Offset(run.before.0 + *index as u64 + 1));
+            let (mut frames, mut bytes) = (Vec::new(), 0);
+            for index in (0..run.ids.len()).filter(stored) {
+                let frame = rendered.frame(&run, &(index..index + 1), (name, location), deleted);
+                bytes += frame.len();
+                if bytes > OWN_BEGINNING_BYTES_MAX {
+                    break;
+                }
+                frames.push(frame);
+            }
+            if bytes <= OWN_BEGINNING_BYTES_MAX {
+                return (head, frames);
+            }
+        }
         let mut rest = Vec::new();
         if end > wanted {
             let run = plain.run_after(wanted, usize::try_from(end.0 - wanted.0).unwrap_or(usize::MAX));
             let all = 0..run.ids.len();
-            rest = rendered.frame(&run, &all, (name, location), deleted);
+            rest.push(rendered.frame(&run, &all, (name, location), deleted));
         }
         (end, rest)
     }

@@ -2,60 +2,25 @@
 //! channels are opened here, what is to be published goes to the broker, and all shards are asked how many
 //! subscribers they have.
 
-use std::collections::BTreeMap;
-
 use crate::exchange::{Answer, Operation, Publish};
 use crate::http_answer::{Asker, NEVER_KEPT};
-use crate::limits::SURVEY_CHANNELS_MAX;
 use crate::message::{self, Posted};
 use crate::names::ChannelName;
 use crate::position::{MessageId, Offset};
 use crate::protocol::Subscribe;
-use crate::pushstream::Since;
-use crate::pushstream::info::{self, Host, Info, Totals};
+use crate::pushstream::info::{self, Host, Info};
 use crate::pushstream::publisher::{Desk, Of, Refused, Request, Verb};
 use crate::pushstream::request::BadRequest;
 use crate::refusal::Refusal;
 
 use super::channels::ShardMessage;
 use super::connection::{PendingChannel, PendingSubscribe, Phase};
-use super::past::{self, Wanted};
+use super::events::Happened;
 use super::slab::Key;
+use super::surveys::{Counted, Survey};
 use super::tickets::{Kind, ticket};
 use super::wires::At;
 use super::{Outside, Shard};
-
-/// One shard's part of an answer: of each channel, or of all.
-#[derive(Clone, Debug, Default)]
-pub struct Survey {
-    of: BTreeMap<ChannelName, Counted>,
-    channels: u64,
-    wildcard_channels: u64,
-    totals: Totals,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Counted {
-    subscribers: u64,
-    published: u64,
-    stored: u64,
-}
-
-impl Survey {
-    fn add(&mut self, other: Survey) {
-        for (name, counted) in other.of {
-            let own = self.of.entry(name).or_default();
-            own.subscribers += counted.subscribers;
-            own.published += counted.published;
-            own.stored += counted.stored;
-        }
-        self.channels += other.channels;
-        self.wildcard_channels += other.wildcard_channels;
-        self.totals.published += other.totals.published;
-        self.totals.stored += other.totals.stored;
-        self.totals.subscribers += other.totals.subscribers;
-    }
-}
 
 /// A request under way.
 #[derive(Debug)]
@@ -217,60 +182,6 @@ impl Shard {
         self.surveyed(key, own, outside);
     }
 
-    /// What is here of these channels. Only their owner tells of their messages.
-    pub(super) fn survey(&self, of: &Of) -> Survey {
-        let mut survey = Survey::default();
-        let wildcards = !self.services.pushstream.wildcard_prefix.is_empty();
-        let places: Vec<(ChannelName, u32)> = match of {
-            // How many there are in all is known, unless they are of two kinds.
-            Of::Named(names) if !wildcards => {
-                survey.channels = self.channels_owned as u64;
-                let known = |name: &ChannelName| Some((name.clone(), *self.channel_index.get(name)?));
-                names.iter().filter_map(known).collect()
-            }
-            Of::Named(_) | Of::Prefix(_) | Of::Summary => {
-                let all = self.channel_index.iter();
-                all.map(|(name, index)| (name.clone(), *index)).collect()
-            }
-        };
-        for (name, index) in places {
-            let owned = name.owner(self.shards) == self.shard;
-            let Some(subscribers) = self.channels.at(index).map(|one| one.subscribers.len() as u64) else {
-                continue;
-            };
-            let (stored, published) = if owned { self.stored_and_published(index) } else { (0, 0) };
-            if stored + subscribers == 0 {
-                continue;
-            }
-            let wildcard = self.services.pushstream.is_wildcard(name.as_str());
-            let counts = owned && (wildcards || !matches!(of, Of::Named(_)));
-            survey.channels += u64::from(counts && !wildcard);
-            survey.wildcard_channels += u64::from(owned && wildcard);
-            survey.totals.published += published;
-            survey.totals.stored += stored;
-            survey.totals.subscribers += subscribers;
-            let told = match of {
-                Of::Named(names) => names.contains(&name),
-                Of::Prefix(prefix) => name.as_str().starts_with(prefix),
-                Of::Summary => false,
-            };
-            if told && survey.of.len() < SURVEY_CHANNELS_MAX {
-                survey.of.insert(name, Counted { subscribers, published, stored });
-            }
-        }
-        survey
-    }
-
-    /// Messages of a channel that newcomers may have, and all that there were since its last deletion.
-    fn stored_and_published(&self, index: u32) -> (u64, u64) {
-        let Some(channel) = self.channels.at(index) else { return (0, 0) };
-        let Some(log) = &channel.log else { return (0, 0) };
-        let times = (self.flush_interval_ms, self.now.unix.0);
-        let by = Wanted::of(&self.services.pushstream, &Since::Now, times, channel.deleted_at);
-        let (published, stored) = past::counts(log, &by);
-        (stored, published)
-    }
-
     /// A shard has answered.
     pub(super) fn surveyed(&mut self, key: Key, survey: Survey, outside: &mut impl Outside) {
         let Some(job) = self.job(key) else { return };
@@ -309,6 +220,11 @@ impl Shard {
         let body = match (&job.request.verb, &job.request.of, infos.as_slice()) {
             (Verb::Delete(_), _, _) => {
                 let done = job.reached.iter().any(|reached| *reached > Offset::START);
+                if let Of::Named(names) = &job.request.of {
+                    for (name, _) in names.iter().zip(&job.reached).filter(|(_, at)| **at > Offset::START) {
+                        self.happened(Happened::Destroyed, name);
+                    }
+                }
                 let answer = if done { (200, "Channel deleted.") } else { (404, "") };
                 return self.refuse_job(key, job.desk, &job.asker, answer);
             }
@@ -344,8 +260,10 @@ impl Shard {
             // What was just published may still be on its way here.
             let coming = log.map_or(0, |log| reached.0.saturating_sub(log.head_offset().0));
             let (stored, published) = self.stored_and_published(item.channel);
-            let stored = (stored + coming).min(u64::from(self.services.pushstream.stored_max));
-            if stored + subscribers > 0 || reached.0 > 0 {
+            let unstored = matches!(&job.request.verb, Verb::Publish(posted) if posted.unstored);
+            let stored = if unstored { stored } else { stored + coming };
+            let stored = stored.min(u64::from(self.services.pushstream.stored_max));
+            if stored + subscribers > 0 || reached.0 > 0 || self.is_events(channel) {
                 infos.push(Info {
                     channel: channel.clone(),
                     published: published + coming,

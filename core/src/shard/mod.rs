@@ -10,6 +10,7 @@ mod calls;
 mod channels;
 mod connection;
 mod deflated;
+mod events;
 mod fanout;
 mod forms;
 mod jobs;
@@ -21,14 +22,17 @@ mod polled;
 mod polls;
 mod pushstream;
 mod rendered;
+mod renewing;
 mod requests;
 mod sending;
 mod slab;
 mod socketio;
 mod subscribing;
+mod surveys;
 mod syncing;
 mod tickets;
 mod timers;
+mod unstored;
 mod unused;
 mod viewers;
 mod wires;
@@ -47,16 +51,18 @@ use crate::room_log::LogLimits;
 use crate::session::Rules;
 
 pub use channels::{ShardMessage, beginning};
-pub use jobs::Survey;
+pub use events::Happened;
 pub use memory::Memory;
 pub use sending::{AfterSend, Begun, Outgoing};
 pub use slab::Key;
+pub use surveys::Survey;
 pub use syncing::SyncNumber;
 pub use wires::{Asking, At, FromSession, ToSession};
 
 use channels::Channel;
 use connection::{Connection, PendingChannel};
 use deflated::Deflating;
+use events::Events;
 use fanout::Source;
 use forms::Form;
 use sending::{Flight, Memo};
@@ -177,6 +183,8 @@ pub struct Shard {
     channels: Slab<Channel>,
     channel_index: HashMap<ChannelName, u32>,
     channels_owned: usize,
+    /// Of all open here, those whose names have the prefix of wildcard channels.
+    wildcards_open: usize,
     call_reader: CallReader,
     wheel: Wheel,
     /// Channels with something new since the last turn.
@@ -196,6 +204,10 @@ pub struct Shard {
     memos: Vec<Option<Memo>>,
     /// Where compression is on.
     deflating: Option<Box<Deflating>>,
+    /// Whether some messages are not for those who come later.
+    has_unstored: bool,
+    /// Where there is an events channel.
+    events: Option<Box<Events>>,
     /// Channels that wait for the end of their flush window, and when that is.
     flushing: VecDeque<(u64, Key)>,
     flush_interval_ms: u64,
@@ -257,6 +269,7 @@ impl Shard {
             channels: Slab::new(),
             channel_index: HashMap::new(),
             channels_owned: 0,
+            wildcards_open: 0,
             call_reader: CallReader::default(),
             wheel: Wheel::new(),
             dirty: Vec::new(),
@@ -269,6 +282,8 @@ impl Shard {
             again: Vec::new(),
             memos: (0..Form::count(&config.services.pushstream)).map(|_| None).collect(),
             deflating: config.services.deflate.then(Box::default),
+            has_unstored: config.services.pushstream.has_unstored(),
+            events: config.services.pushstream.events.clone().map(|name| Box::new(Events::new(name))),
             flushing: VecDeque::new(),
             flush_interval_ms: config.flush_interval_ms,
             crowded: 0,

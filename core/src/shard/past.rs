@@ -7,6 +7,8 @@ use crate::protocol::{channel_of, message_of};
 use crate::pushstream::{Place, Settings, Since, Stamp};
 use crate::room_log::{FrameRun, RoomLog};
 
+use super::unstored::Unstored;
+
 /// What a client wants to begin with, and what it may have.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
@@ -19,6 +21,8 @@ pub(super) struct Wanted<'a> {
     pub(super) not_before_ms: u64,
     /// The message by which the channel was last deleted: nothing is before it.
     pub(super) deleted: Offset,
+    /// None of these.
+    pub(super) unstored: &'a Unstored,
 }
 
 impl<'a> Wanted<'a> {
@@ -26,10 +30,10 @@ impl<'a> Wanted<'a> {
         settings: &Settings,
         since: &'a Since,
         (flush_interval_ms, now_ms): (u64, u64),
-        deleted: Offset,
+        (deleted, unstored): (Offset, &'a Unstored),
     ) -> Wanted<'a> {
         let not_before_ms = settings.message_ttl_ms.map_or(0, |ttl| now_ms.saturating_sub(ttl));
-        Wanted { since, flush_interval_ms, stored_max: settings.stored_max, not_before_ms, deleted }
+        Wanted { since, flush_interval_ms, stored_max: settings.stored_max, not_before_ms, deleted, unstored }
     }
 }
 
@@ -62,7 +66,7 @@ pub(super) fn last_deletion(plain: &RoomLog, from: Offset) -> Option<Offset> {
 
 /// The place behind which stands all that newcomers may have.
 fn oldest(plain: &RoomLog, wanted: &Wanted<'_>) -> Offset {
-    let kept = plain.back(wanted.stored_max).max(wanted.deleted).min(plain.head_offset());
+    let kept = wanted.unstored.back(plain, wanted.stored_max).max(wanted.deleted).min(plain.head_offset());
     if wanted.not_before_ms == 0 {
         return kept;
     }
@@ -83,7 +87,8 @@ fn oldest(plain: &RoomLog, wanted: &Wanted<'_>) -> Offset {
 /// How many messages there have been since the last deletion, and how many of them newcomers may have.
 pub(super) fn counts(plain: &RoomLog, wanted: &Wanted<'_>) -> (u64, u64) {
     let (head, first) = (plain.head_offset().0, oldest(plain, wanted).0);
-    (head.saturating_sub(wanted.deleted.0), head.saturating_sub(first))
+    let unstored = wanted.unstored.behind(Offset(first));
+    (head.saturating_sub(wanted.deleted.0), head.saturating_sub(first).saturating_sub(unstored))
 }
 
 /// The place behind which all that is wanted stands.
@@ -91,7 +96,7 @@ pub(super) fn place(plain: &RoomLog, wanted: &Wanted<'_>) -> Offset {
     let (head, oldest) = (plain.head(), oldest(plain, wanted));
     match wanted.since {
         Since::Now => head.offset,
-        Since::Last(count) => plain.back(*count).max(oldest),
+        Since::Last(count) => wanted.unstored.back(plain, *count).max(oldest),
         Since::After { event, stamp, exactly } => {
             let here =
                 |place: &Place| *place == Place::of(head.epoch, place.offset) && place.offset <= head.offset;

@@ -19,13 +19,15 @@ pub(super) struct Poll {
     pub(super) location: usize,
     pub(super) asker: Asker,
     pub(super) callback: Option<String>,
+    /// The content type that its path names.
+    pub(super) kind: Option<&'static str>,
 }
 
 /// A channel of a poll, where the poll is in it, and what comes before that.
 struct At {
     channel: u32,
     cursor: Offset,
-    rest: Vec<u8>,
+    rest: Vec<Vec<u8>>,
 }
 
 /// What a poll is answered with.
@@ -108,7 +110,7 @@ impl Shard {
             if !there.texts.is_empty() || !rest.is_empty() {
                 found.stamp = found.stamp.max(super::past::stamp_at(log, last));
             }
-            found.texts.extend(Some(rest.clone()).filter(|rest| !rest.is_empty()));
+            found.texts.extend(rest.iter().cloned());
             found.texts.extend(there.texts);
             found.places.push(Place::of(log.head().epoch, last));
         }
@@ -172,7 +174,7 @@ impl Shard {
             event_type: "",
         };
         let mut text = Vec::new();
-        wire::message(location.mode, Framing::None, &location.template, &view, &mut text);
+        wire::message(&location, Framing::None, &view, &mut text);
         self.answer_poll_by(key, &location, (now, &tag), Some(&[text]), outside);
     }
 
@@ -206,7 +208,7 @@ impl Shard {
             self.connections.get(key).and_then(|one| one.talk.as_deref()).and_then(|t| t.poll.as_deref());
         let callback = poll.and_then(|poll| poll.callback.as_deref());
         let mut body = Vec::new();
-        wire::beginning(location.mode, Framing::None, &location.header, &mut body);
+        wire::beginning(location, Framing::None, &mut body);
         match callback {
             Some(callback) => {
                 body.extend_from_slice(callback.as_bytes());
@@ -231,7 +233,7 @@ impl Shard {
     ) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Some(poll) = connection.talk.as_deref_mut().and_then(|talk| talk.poll.take()) else { return };
-        let kind = if poll.callback.is_some() { "application/javascript" } else { "text/plain" };
+        let kind = if poll.callback.is_some() { "application/javascript" } else { location.kind(poll.kind) };
         let headers = format!(
             "Content-Type: {kind}\r\n{headers}{}",
             poll.asker.pushstream("GET", location.allowed_origins.as_deref())

@@ -51,8 +51,8 @@ impl Shard {
         connection.since = now;
         let framing = if want.mode.is_poll() {
             connection.phase = Phase::Asked;
-            let callback = want.callback.clone();
-            connection.talk().poll = Some(Box::new(Poll { location, asker, callback }));
+            let (callback, kind) = (want.callback.clone(), want.kind);
+            connection.talk().poll = Some(Box::new(Poll { location, asker, callback, kind }));
             Framing::None
         } else {
             connection.phase = Phase::Open;
@@ -116,15 +116,19 @@ impl Shard {
         let control = connection.control();
         if let Some((asker, framing)) = stream.as_deref() {
             let allowed = location.allowed_origins.as_deref();
-            let head = http_answer::stream_head(location.mode, *framing, asker, allowed);
+            let kind = match location.mode {
+                Mode::EventSource => http_answer::EVENT_STREAM,
+                _ => location.kind(want.kind),
+            };
+            let head = http_answer::stream_head(kind, *framing, asker, allowed);
             control.extend_from_slice(head.as_bytes());
         }
-        wire::beginning(location.mode, framing, &location.header, control);
+        wire::beginning(&location, framing, control);
         for (item, wanted) in items.iter().zip(&want.channels) {
             let begun = self.beginning_of(item.channel, (form, &location), &wanted.since);
             let Some((cursor, rest)) = begun else { continue };
-            if let Some(connection) = self.connections.get_mut(key).filter(|_| !rest.is_empty()) {
-                connection.control().extend_from_slice(&rest);
+            if let Some(connection) = self.connections.get_mut(key) {
+                rest.iter().for_each(|text| connection.control().extend_from_slice(text));
             }
             let Some(slot) = self.add_subscriber(key, item.channel) else { continue };
             if let Some(connection) = self.connections.get_mut(key) {
@@ -148,7 +152,8 @@ impl Shard {
             let now = self.now.unix.0;
             let wildcard = settings.is_wildcard(wanted.name.as_str());
             let entry = self.channels.at(item.channel)?;
-            let by = Wanted::of(settings, &Since::Now, (self.flush_interval_ms, now), entry.deleted_at);
+            let gone = (entry.deleted_at, &entry.unstored);
+            let by = Wanted::of(settings, &Since::Now, (self.flush_interval_ms, now), gone);
             let log = entry.log.as_ref()?;
             if location.authorized_channels_only && !wildcard && past::counts(log, &by).1 == 0 {
                 return Some(BadRequest::Unauthorized);
@@ -166,10 +171,11 @@ impl Shard {
         channel: u32,
         (form, location): (Form, &Location),
         since: &Since,
-    ) -> Option<(Offset, Vec<u8>)> {
+    ) -> Option<(Offset, Vec<Vec<u8>>)> {
         let entry = self.channels.at_mut(channel)?;
         let times = (self.flush_interval_ms, self.now.unix.0);
-        let wanted = Wanted::of(&self.services.pushstream, since, times, entry.deleted_at);
+        let gone = (entry.deleted_at, &entry.unstored);
+        let wanted = Wanted::of(&self.services.pushstream, since, times, gone);
         let log = entry.log.as_ref()?;
         Some(entry.forms.begin(log, &entry.name, (form, location), &wanted))
     }
@@ -225,15 +231,17 @@ impl Shard {
         let Some(connection) = self.connections.get(key) else { return };
         let location = connection.form.location();
         let location = location.and_then(|number| self.services.pushstream.locations.get(number));
-        if !location.is_some_and(|location| location.websocket_allow_publish) || text.is_empty() {
+        let Some(location) = location.filter(|one| one.websocket_allow_publish && !text.is_empty()) else {
             return;
-        }
+        };
+        let unstored = !location.store_messages;
         let Ok(text) = std::str::from_utf8(text) else {
             return self.close(key, Refusal::InvalidUtf8, outside);
         };
         let name = |one: &Subscription| self.channels.at(one.channel).map(|channel| channel.name.clone());
-        let channels: Vec<ChannelName> = connection.subscriptions.iter().filter_map(name).collect();
-        let posted = Posted { text: text.into(), ..Posted::default() };
+        let channels = connection.subscriptions.iter().filter_map(name);
+        let channels: Vec<ChannelName> = channels.filter(|name| !self.is_events(name)).collect();
+        let posted = Posted { text: text.into(), unstored, ..Posted::default() };
         for channel in channels {
             let id = MessageId::from_random(outside.random());
             let payload = message::posted(&posted, id, self.now.unix);
@@ -256,7 +264,11 @@ impl Shard {
     /// It cannot have what it wants.
     pub(super) fn refuse_pushstream(&mut self, key: Key, refusal: Refusal, outside: &mut impl Outside) {
         let row = refusal.row();
-        self.close_explained(key, row.http.unwrap_or(403), row.message, outside);
+        let (status, explain) = match refusal {
+            Refusal::ChannelsFull => BadRequest::TooMany.explain(),
+            _ => (row.http.unwrap_or(403), row.message),
+        };
+        self.close_explained(key, status, explain, outside);
     }
 
     /// The mode of an answer without end.
@@ -298,13 +310,7 @@ impl Shard {
         let text = self.services.pushstream.ping_text.as_bytes();
         let view = View { id: -1, stamp, channel: "", text, event_id: "", event_type: "" };
         let mut ping = Vec::new();
-        wire::ping(
-            location.mode,
-            connection.form.framing(location.mode),
-            &location.template,
-            &view,
-            &mut ping,
-        );
+        wire::ping(location, connection.form.framing(location.mode), &view, &mut ping);
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.heard = now;
         connection.control().extend_from_slice(&ping);

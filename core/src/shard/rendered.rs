@@ -112,7 +112,7 @@ impl Rendered {
         let mut frame = Vec::new();
         let framing = self.form.framing(location.mode);
         let mut write = |view: &View<'_>| {
-            wire::message(location.mode, framing, &location.template, view, &mut frame);
+            wire::message(location, framing, view, &mut frame);
         };
         match message::read_posted(message_of(run.frame(last))) {
             Some(posted) if posted.deletes => {

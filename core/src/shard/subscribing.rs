@@ -18,6 +18,10 @@ impl Shard {
         asked: Vec<Subscribe>,
         outside: &mut impl Outside,
     ) {
+        if self.events.is_some() && asked.iter().any(|one| self.is_events(&one.channel)) {
+            let refused = Refused::field(Refusal::BadField, "channels");
+            return self.answer(key, Some(call), &Err(refused), outside);
+        }
         let refusal = if !self.make_room_for(&asked, outside) {
             Some(Refusal::ChannelsFull)
         } else {
@@ -60,6 +64,13 @@ impl Shard {
     pub(super) fn make_room_for(&mut self, asked: &[Subscribe], outside: &mut impl Outside) -> bool {
         let new =
             |shard: &Self| asked.iter().filter(|one| !shard.channel_index.contains_key(&one.channel)).count();
+        let wildcard = |one: &&Subscribe| {
+            self.is_wildcard(&one.channel) && !self.channel_index.contains_key(&one.channel)
+        };
+        let wildcards = asked.iter().filter(wildcard).count();
+        if !self.has_room_for_wildcards(wildcards) {
+            return false;
+        }
         let before = new(self);
         // Among those that had to go may be some that are asked for.
         self.make_room(before, outside) && (new(self) == before || self.make_room(new(self), outside))

@@ -83,12 +83,13 @@ impl Shard {
         // Once a tick, not once a turn: a broker that refuses is not asked in a circle.
         if self.wheel.now > before {
             self.catch_up(outside);
+            self.hold_events(outside);
         }
     }
 
     /// Enters the connection's next deadline into the wheel.
     pub(super) fn schedule(&mut self, key: Key) {
-        let poll = self.poll_deadline(key);
+        let (ticks, poll) = (self.ticks, self.poll_deadline(key));
         let ping_after_ms = self.connections.get(key).map_or(0, |one| self.ping_after_ms(one));
         let limits = &self.rules.limits;
         let Some(connection) = self.connections.get_mut(key) else { return };
@@ -102,8 +103,15 @@ impl Shard {
             Phase::Asked => poll.unwrap_or(connection.since.after(ASKED_MS_MAX)),
             Phase::Closing { .. } => connection.since.after(CLOSE_LINGER_MS),
             Phase::Open => {
-                let silence = ping_after_ms + if connection.pinged { limits.pong_within_ms } else { 0 };
-                let silence = connection.heard.after(silence);
+                let ping = connection.heard.after(ping_after_ms);
+                // Whoever answers is to be pinged again in time, though its answer enters no deadline.
+                let again = connection.heard.after(ping_after_ms.saturating_mul(2));
+                let lost = connection.heard.after(ping_after_ms + limits.pong_within_ms);
+                let silence = match connection.pinged {
+                    false => ping,
+                    true if again > ticks => again.min(lost),
+                    true => lost,
+                };
                 let silence = ping_due(connection, limits).map_or(silence, |ping| silence.min(ping));
                 // A session that nobody has come for yet.
                 let unused = connection.is_polled() && !connection.answered;

@@ -1,6 +1,8 @@
 //! What happens when nothing does: handshakes, pings, idleness, closes without an answer.
 
 use chatup_core::limits::Limits;
+use chatup_core::pushstream::Settings;
+use chatup_core::shard::SlowSubscriberPolicy;
 
 use crate::rig::Rig;
 use crate::support::rules::token;
@@ -47,6 +49,24 @@ fn silence_is_asked_about_and_then_ends() {
     assert_eq!(rig.given(dead), "hung up");
     rig.pass(5_000);
     assert_eq!(rig.given(alive), "ping", "the next silence");
+}
+
+#[test]
+fn who_answers_is_pinged_after_each_silence_however_long_an_answer_may_take() {
+    let limits = Limits { ping_after_ms: 2_000, pong_within_ms: 20_000, ..Limits::default() };
+    let mut rig = Rig::new(Limits { idle_ms_max: 1_000_000, ..limits });
+    let (dead, alive) = (rig.open(), rig.open());
+    for round in 0..6 {
+        rig.pass(2_000 - GRAIN_MS);
+        assert_eq!(rig.given(alive), "", "{round}");
+        // Its answer may have come in the middle of a tick, and this may end in one.
+        rig.pass(3 * GRAIN_MS);
+        assert_eq!(rig.given(alive), "ping", "{round}");
+        assert_eq!(rig.given(dead), if round == 0 { "ping" } else { "" }, "once is enough");
+        assert_eq!(rig.frame(alive, PONG, b""), "");
+    }
+    rig.pass(22_000 + 3 * GRAIN_MS - 6 * (2_000 + 2 * GRAIN_MS));
+    assert_eq!(rig.given(dead), "close 4001 ping_timeout");
 }
 
 #[test]
@@ -123,4 +143,34 @@ fn after_a_pause_of_the_process_everybody_has_the_whole_time_to_answer() {
     assert_eq!(rig.given(key), "", "not before its time");
     rig.pass(1_000 + 3 * GRAIN_MS);
     assert_eq!(rig.given(key), "close 4001 ping_timeout");
+}
+
+/// And one that was used meanwhile stays for as long again. An empty one goes within a tick.
+#[test]
+fn a_channel_that_nobody_uses_stays_for_as_long_as_was_said() {
+    for (inactivity_ms, stays_ms) in [(None, 5_000), (Some(9_000), 9_000)] {
+        let settings = Settings { inactivity_ms, ..Settings::chatup("~text~;", 64) };
+        let mut rig = Rig::serving(Limits::default(), SlowSubscriberPolicy::Tell, (true, 0), settings);
+        rig.pass(200);
+        let key = rig.open();
+        let use_it = |rig: &mut Rig, message: bool| {
+            rig.text(key, r#"{"id":1,"call":"subscribe","channels":["a"]}"#);
+            rig.broker_opens();
+            if message {
+                rig.publish("a", 1, "1");
+            }
+            rig.text(key, r#"{"id":2,"call":"unsubscribe","channels":["a"]}"#);
+        };
+        use_it(&mut rig, false);
+        rig.pass(GRAIN_MS);
+        assert_eq!(rig.shard.channel_counts().0, 0, "it was empty");
+        use_it(&mut rig, true);
+        for round in 0..3 {
+            rig.pass(stays_ms - GRAIN_MS);
+            assert_eq!(rig.shard.channel_counts().0, 1, "{inactivity_ms:?} {round}");
+            use_it(&mut rig, false);
+        }
+        rig.pass(stays_ms + 2 * GRAIN_MS);
+        assert_eq!(rig.shard.channel_counts().0, 0, "{inactivity_ms:?}");
+    }
 }

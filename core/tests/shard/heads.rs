@@ -1,5 +1,6 @@
 //! The beginning and the end of a connection: request heads, closes, and what comes behind them.
 
+use chatup_core::exchange::Operation;
 use chatup_core::limits::Limits;
 
 use crate::rig::Rig;
@@ -177,4 +178,55 @@ fn closes_that_cross_both_arrive() {
     assert_eq!(rig.frame(key, CLOSE, &1000_u16.to_be_bytes()), "");
     let given = rig.take_all(key);
     assert!(given.starts_with("close 1001 ") && given.ends_with("\nhung up"), "{given}");
+}
+
+#[test]
+fn bodies_in_chunks_end_where_they_end() {
+    let head = "POST /pub?id=a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n";
+    let whole = format!("{head}\r\n5\r\nhello\r\n6;x\r\n world\r\n0\r\nTrailer: y\r\n\r\n");
+    let behind = "GET /pub?id=b HTTP/1.1\r\nHost: x\r\n\r\n";
+    let both = format!("{whole}{behind}");
+    for split in [1, 7, both.len()] {
+        let mut rig = Rig::new(Limits::default());
+        let key = rig.accept();
+        let (mut given, mut published) = (String::new(), Vec::new());
+        for piece in both.as_bytes().chunks(split) {
+            given.push_str(&rig.bytes(key, piece));
+            while let Some((_, operation)) = rig.world.asked.front() {
+                if let Operation::Publish(publish) = operation {
+                    published.push(String::from_utf8(publish.payload.to_vec()).unwrap());
+                }
+                rig.broker_opens_one();
+            }
+            given.push_str(&rig.given(key));
+        }
+        assert_eq!(published.len(), 1, "{published:?}");
+        assert!(published[0].starts_with(r#"{"text":"hello world","#), "{published:?}");
+        let (first, second) = given.split_once("HTTP/1.1 404 ").unwrap();
+        assert!(first.starts_with("HTTP/1.1 200 ") && first.contains("\"channel\": \"a\""), "{given}");
+        assert!(!second.contains("HTTP/1.1"), "{given}");
+    }
+    let table = [
+        (format!("{head}Content-Length: 5\r\n\r\n0\r\n\r\n"), "400 "),
+        (format!("{head}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "400 "),
+        (whole.replace("chunked", "gzip, chunked"), "400 "),
+        (whole.replace("chunked", "identity"), "400 "),
+        (whole.replace("HTTP/1.1", "HTTP/1.0"), "400 "),
+        (whole.replace("5\r\n", "5 \r\n"), "400 "),
+        (whole.replace("hello\r\n", "hello\n"), "400 "),
+        (format!("{}{behind}", whole.replace("5\r\n", "x\r\n")), "400 "),
+        (format!("{head}\r\n{}", "ffffff\r\n"), "413 "),
+        (format!("{head}\r\n{}", "1\r\nx\r\n".repeat(3_000)), "413 "),
+        // Whatever is asked for: the next request would begin somewhere in it.
+        ("GET /stats HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), "400 "),
+        ("GET /poll/a HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n".to_owned(), "400 "),
+    ];
+    for (request, status) in table {
+        let mut rig = Rig::new(Limits::default());
+        let key = rig.accept();
+        let answer = rig.bytes(key, request.as_bytes());
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {answer}");
+        assert!(answer.ends_with("hung up"), "{request}: {answer}");
+        assert!(rig.world.asked.is_empty(), "{request}");
+    }
 }

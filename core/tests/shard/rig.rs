@@ -253,20 +253,25 @@ impl Rig {
     /// Opens what is asked for, empty, until nothing is asked.
     pub(crate) fn broker_opens(&mut self) {
         while !self.world.asked.is_empty() {
-            self.broker(|operation| match operation {
-                Operation::Open(channel) => {
-                    let before = Position { epoch: EPOCH, offset: Offset::START, id: MessageId::NONE };
-                    let (channel, messages) = (channel.clone(), Vec::new());
-                    Answer::Opened(ChannelTail { channel, before, messages })
-                }
-                Operation::Join { .. } => Answer::Joined(None),
-                Operation::Publish(publish) => Answer::Published {
-                    position: Position { epoch: EPOCH, offset: Offset(1), id: publish.id },
-                    duplicate: false,
-                },
-                _ => Answer::Done,
-            });
+            self.broker_opens_one();
         }
+    }
+
+    /// Answers the first thing that is asked likewise.
+    pub(crate) fn broker_opens_one(&mut self) {
+        self.broker(|operation| match operation {
+            Operation::Open(channel) => {
+                let before = Position { epoch: EPOCH, offset: Offset::START, id: MessageId::NONE };
+                let (channel, messages) = (channel.clone(), Vec::new());
+                Answer::Opened(ChannelTail { channel, before, messages })
+            }
+            Operation::Join { .. } => Answer::Joined(None),
+            Operation::Publish(publish) => Answer::Published {
+                position: Position { epoch: EPOCH, offset: Offset(1), id: publish.id },
+                duplicate: false,
+            },
+            _ => Answer::Done,
+        });
     }
 
     /// A message of a channel.

@@ -276,7 +276,8 @@ impl World {
     /// Everybody goes; after a while nothing is left of anybody.
     fn end(&mut self) {
         self.connections.values_mut().for_each(|connection| connection.abandoned = true);
-        for _ in 0..8 {
+        // A copy lingers, and then its owner does.
+        for _ in 0..12 {
             self.pass(Duration::from_secs(2));
             self.settle();
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
+use crate::commands::import_nginx::ImportNginxArgs;
 use crate::config::{FlagSetting, Flags, Role};
 use crate::durations::{admin_lifetime_s, ban_s, lifetime_s};
 use crate::printed::Format;
@@ -82,6 +83,8 @@ pub enum Command {
     Token(TokenArgs),
     /// Show the settings with their meaning, or check a settings file
     Config(ConfigArgs),
+    /// Carry an Nginx configuration with the PushStream module over: settings, and a site that proxies
+    ImportNginx(ImportNginxArgs),
 }
 
 /// Whether to use the keys for trying out.

@@ -10,9 +10,12 @@ use chatup_broker::store::StoreSettings;
 use chatup_broker::{BrokerHandle, memory, redis};
 use chatup_core::http_head::Services;
 use chatup_core::origins::{OriginError, Origins};
+use chatup_core::pushstream::Settings as PushStreamSettings;
 use chatup_core::shard::SlowSubscriberPolicy;
 use chatup_core::token::Verifier;
 use chatup_dispatcher::Dispatcher;
+use chatup_relay::settings::EndpointError;
+use chatup_relay::{Relay, RelayError};
 use chatup_worker::settings::{IoChoice, StatsFrom};
 use chatup_worker::{Worker, WorkerError};
 use tokio::net::TcpListener;
@@ -40,6 +43,15 @@ pub enum RunError {
     /// The dispatcher's address.
     #[error("the dispatcher cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
+    /// Where Nginx is.
+    #[error("relay: the address {0}")]
+    Nginx(#[from] EndpointError),
+    /// It would post to itself.
+    #[error("relay.publisher_url is this worker itself: what it posts would come back without end")]
+    RelayToItself,
+    /// The relay.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
     /// Where Redis is.
     #[error("redis.url {0}")]
     Redis(#[from] UrlError),
@@ -64,13 +76,13 @@ pub fn all_in_one(
     in_order(config, |broker| async move {
         // First the dispatcher's address: the worker lets the pages of that origin in.
         let (listener, url) = listen(config).await?;
-        let (worker, failures) = start_worker(config, verifier, &broker, Some(&url))?;
-        let host = worker.host().to_owned();
+        let (running, failures) = start_worker(config, verifier, &broker, Some(&url))?;
+        let host = running.worker.host().to_owned();
         let router = dispatcher_router(config, verifier, demo_tokens, &broker, &listener, &[&url, &host]);
         match router.and_then(|router| printed.print(&url, &host).map(|()| router).map_err(RunError::Io)) {
-            Ok(router) => serve(listener, router, failures, || worker.stop()).await,
+            Ok(router) => serve(listener, router, failures, || running.stop()).await,
             Err(error) => {
-                worker.stop();
+                running.stop();
                 Err(error)
             }
         }
@@ -83,10 +95,11 @@ pub fn all_in_one(
 /// Why it could not start, or what ended it.
 pub fn worker(config: &Config, verifier: &Arc<Verifier>) -> Result<(), RunError> {
     in_order(config, |broker| async move {
-        let (worker, failures) = start_worker(config, verifier, &broker, None)?;
+        let (running, failures) = start_worker(config, verifier, &broker, None)?;
+        let worker = &running.worker;
         println!("ChatUp worker: {}/ ({} shards)", worker.host(), worker.shards());
         let result = until_told(failures).await;
-        worker.stop();
+        running.stop();
         result
     })
 }
@@ -154,7 +167,7 @@ fn start_worker(
     verifier: &Arc<Verifier>,
     broker: &BrokerHandle,
     page: Option<&str>,
-) -> Result<(Worker, Failures), RunError> {
+) -> Result<(Running, Failures), RunError> {
     let own = &config.worker;
     let announced = Some(own.announce_url.as_str()).filter(|url| !url.is_empty());
     let known: Vec<&str> = page.into_iter().chain(announced).collect();
@@ -174,7 +187,10 @@ fn start_worker(
         services: Services {
             origins: origins(&own.origins, &known)?,
             deflate: own.deflate,
-            pushstream: config.pushstream.settings(&config.limits, host),
+            pushstream: PushStreamSettings {
+                relays: !config.relay.publisher_url.is_empty(),
+                ..config.pushstream.settings(&config.limits, host)
+            },
             socket_io: config.socket_io.enabled,
         },
         verifier: Arc::clone(verifier),
@@ -189,11 +205,56 @@ fn start_worker(
         publish_from: who(config.pushstream.publish_from),
         descriptors_reserved: if page.is_some() { chatup_dispatcher::CONNECTIONS_MAX as u64 } else { 0 },
     };
+    let relay = config.relay.settings(own.flush_interval_ms)?;
     let (failed, failures) = mpsc::unbounded_channel();
     let on_failure = Arc::new(move |shard, error: &str| drop(failed.send((shard, error.to_owned()))));
     let worker = Worker::start(&settings, broker, &(on_failure as chatup_worker::worker::OnFailure))?;
     tracing::info!(address = %worker.address(), shards = worker.shards(), "the worker takes connections");
-    Ok((worker, failures))
+    let mut running = Running { worker, relay: None };
+    if let Some(settings) = relay
+        && let Err(error) = running.start_relay(settings, broker)
+    {
+        running.stop();
+        return Err(error);
+    }
+    Ok((running, failures))
+}
+
+/// A worker, and what posts its messages to an Nginx.
+struct Running {
+    worker: Worker,
+    relay: Option<Relay>,
+}
+
+impl Running {
+    fn start_relay(
+        &mut self,
+        settings: chatup_relay::Settings,
+        broker: &BrokerHandle,
+    ) -> Result<(), RunError> {
+        if settings.publisher.leads_to(self.worker.address()) {
+            return Err(RunError::RelayToItself);
+        }
+        let shards = u16::try_from(self.worker.shards()).unwrap_or(u16::MAX);
+        tracing::info!(to = %settings.publisher, "what is said here is posted to Nginx");
+        let relay = Relay::start(settings, broker, self.worker.id(), shards)?;
+        let figures = relay.figures();
+        let shown = move || serde_json::to_value(figures()).unwrap_or_default();
+        self.worker.show_beside("relay", Box::new(shown));
+        self.relay = Some(relay);
+        Ok(())
+    }
+
+    /// Stops the worker, and the relay when the last message has been said.
+    fn stop(self) {
+        if let Some(relay) = &self.relay {
+            relay.leave();
+        }
+        self.worker.stop();
+        if let Some(relay) = self.relay {
+            relay.stop();
+        }
+    }
 }
 
 fn who(who: config::StatsFrom) -> StatsFrom {

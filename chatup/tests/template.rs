@@ -18,9 +18,10 @@ const HEADER: &str = "\
 # both. `chatup config --check FILE` checks a file, `chatup config --effective` shows what holds.
 ";
 
-const SOURCES: [&str; 3] = [
+const SOURCES: [&str; 4] = [
     include_str!("../src/config/tables.rs"),
     include_str!("../src/config/pushstream.rs"),
+    include_str!("../src/config/relay.rs"),
     include_str!("../../core/src/limits.rs"),
 ];
 

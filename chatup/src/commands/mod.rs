@@ -3,6 +3,7 @@
 
 mod cluster;
 mod config;
+pub mod import_nginx;
 mod start;
 mod token;
 
@@ -42,6 +43,9 @@ pub enum CommandError {
     /// A file or flag of `chatup token`.
     #[error("{0}")]
     Input(String),
+    /// A configuration of Nginx that cannot be carried over.
+    #[error("{0}")]
+    Import(String),
     /// The clock is before 1970.
     #[error("the clock of this machine is set before 1970")]
     Clock,
@@ -85,6 +89,7 @@ pub fn execute(cli: Cli, environment: Environment) -> Result<(), CommandError> {
         }
         Some(Command::Cluster(arguments)) => cluster::run(&arguments, &environment),
         Some(Command::Token(arguments)) => token::print(&arguments, &environment),
+        Some(Command::ImportNginx(arguments)) => import_nginx::run(&arguments),
         Some(Command::Config(arguments)) => config::print(&arguments, environment),
     }
 }

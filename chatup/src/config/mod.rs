@@ -16,6 +16,7 @@ mod layer;
 mod material;
 pub mod place;
 pub mod pushstream;
+pub mod relay;
 pub mod tables;
 mod url;
 

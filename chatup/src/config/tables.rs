@@ -10,6 +10,7 @@ use chatup_core::token::Algorithm;
 use serde::{Deserialize, Serialize};
 
 use super::pushstream::PushStream;
+use super::relay::Relay;
 
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct Config {
     pub pushstream: PushStream,
     /// What the publishers of the original's pages find here.
     pub socket_io: SocketIo,
+    /// For those who keep an Nginx with the PushStream module for their subscribers.
+    pub relay: Relay,
     /// What anyone may take of memory and time. Bytes, milliseconds and counts, as the names say.
     pub limits: Limits,
     /// What is written to standard error.

@@ -140,6 +140,10 @@ pub struct Options {
     /// WebSocket of any server, as ws://host:port/path/{channel}
     #[arg(long, value_name = "URL", help_heading = "Target", conflicts_with = "spawn")]
     pub url: Option<String>,
+    /// Where the subscribers of each --worker go instead, as http://host:port: a proxy in front of it.
+    /// Publishers go to the worker itself. Repeatable
+    #[arg(long, value_name = "URL", help_heading = "Target", requires = "worker")]
+    pub subscribers: Vec<String>,
     /// Start the server here, and end it afterwards
     #[arg(long, help_heading = "Target")]
     pub spawn: bool,
@@ -168,6 +172,9 @@ pub struct Options {
     /// Have messages compressed (permessage-deflate), each by itself
     #[arg(long, help_heading = "Target")]
     pub deflate: bool,
+    /// pushstream-polling: time from an answer to the next poll
+    #[arg(long, value_parser = some_time, default_value = "1s", value_name = "TIME", help_heading = "Target")]
+    pub poll_interval: Duration,
     /// Private key (PEM) or secret that publishers' tokens are signed with
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     pub key_file: Option<PathBuf>,

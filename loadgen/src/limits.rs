@@ -17,6 +17,8 @@ pub const TAPES_BYTES: usize = 64 * 1024 * 1024;
 pub const TAPE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest frame that is put together, in bytes.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest line that says how large a chunk is, in bytes: 16 digits, and an extension that nobody reads.
+pub const CHUNK_SIZE_LINE_BYTES_MAX: usize = 256;
 /// Bytes that wait to be written to one connection before more messages wait in front of it.
 pub const WRITE_BYTES_MAX: usize = 256 * 1024;
 /// Largest answer of a dispatcher, in bytes: a hundred messages of history among it.

@@ -6,25 +6,12 @@
 //!
 //! Knows no socket and no clock.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::door::Door;
 use crate::protocol::Kind;
-
-/// One server, or one group of servers behind a dispatcher.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Door {
-    /// Host and port, as a Host header names them.
-    pub authority: String,
-    /// Where that is.
-    pub address: SocketAddr,
-    /// Whether it is a dispatcher, which says where the worker is.
-    pub dispatcher: bool,
-    /// Path of its WebSocket, with `{channel}` in it; only for protocols without a fixed one.
-    pub path: String,
-}
 
 /// How clients are spread over channels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +79,8 @@ pub struct Plan {
     pub resumes: bool,
     /// Messages are to be compressed.
     pub deflate: bool,
+    /// From an answer to the next poll, where polls do not wait, in nanoseconds.
+    pub poll_interval_ns: u64,
 }
 
 /// One connection's place.
@@ -208,7 +197,7 @@ impl Plan {
     pub fn channel_name(&self, channel: u32) -> String {
         match self.protocol {
             // Two runs against one server must not meet.
-            Kind::Native => format!("lg{:x}-{channel}", self.run),
+            Kind::Native | Kind::PushStream(_) => format!("lg{:x}-{channel}", self.run),
             Kind::Plain | Kind::SocketIo => format!("c{channel}"),
         }
     }
@@ -397,6 +386,7 @@ pub(crate) mod tests {
             address: ([127, 0, 0, 1], 1).into(),
             dispatcher: false,
             path: "/{channel}".to_owned(),
+            subscribers: None,
         };
         Plan {
             run: 1,
@@ -412,6 +402,7 @@ pub(crate) mod tests {
             slow: 0,
             slow_bytes_per_s: 0,
             deflate: false,
+            poll_interval_ns: 1,
             resumes: false,
         }
     }

@@ -11,6 +11,8 @@ use crate::cli::{Cli, Command, Options, OutputArgs, ReportArgs};
 use crate::coordinator::{Run, RunError, interrupts};
 use crate::generator;
 use crate::machine;
+use crate::protocol::Kind;
+use crate::protocol::pushstream::Mode;
 use crate::report::model::{self, FORMAT};
 use crate::report::{self, Report};
 use crate::scenario::{FIGURES, Scenario, TIMES};
@@ -137,7 +139,7 @@ fn settings(options: &Options) -> BTreeMap<String, String> {
         ("connect-rate", options.connect_rate.to_string()),
         ("duration", time(options.duration)),
         ("warmup", time(options.warmup)),
-        ("protocol", format!("{:?}", options.protocol).to_lowercase()),
+        ("protocol", options.protocol.named().0.to_owned()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
@@ -163,6 +165,8 @@ fn settings(options: &Options) -> BTreeMap<String, String> {
     more("server-cores", cores(&options.server_cores));
     more("client-cores", cores(&options.client_cores));
     more("deflate", options.deflate.then(String::new));
+    let polls = options.protocol == Kind::PushStream(Mode::Polling);
+    more("poll-interval", polls.then(|| time(options.poll_interval)));
     let set = &options.server_set;
     more("server-set", (!set.is_empty()).then(|| set.join(" ")));
     match options.scenario {

@@ -8,6 +8,7 @@ mod endings;
 mod fairness;
 mod faulty_server;
 mod program;
+mod pushstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};

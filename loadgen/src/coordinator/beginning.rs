@@ -11,6 +11,7 @@ use super::{Run, RunError};
 use crate::cli::Options;
 use crate::clock::duration_ns;
 use crate::control::{Begin, Counted, Order, Progress, Tokens};
+use crate::door::Door;
 use crate::limits::CONNECT_WITHIN;
 use crate::machine;
 use crate::plan::Plan;
@@ -45,6 +46,7 @@ impl<'a> Run<'a> {
             slow_bytes_per_s: options.slow_rate,
             resumes: shape.resumes,
             deflate: options.deflate,
+            poll_interval_ns: duration_ns(options.poll_interval),
         };
         let target = Target::new(options, shape)?;
         plan.doors.clone_from(&target.doors);
@@ -124,7 +126,8 @@ impl<'a> Run<'a> {
             }
             return Ok(given.clone());
         }
-        if self.plan.doors.iter().all(|door| door.address.is_ipv4() && door.address.ip().is_loopback()) {
+        let mut places = self.plan.doors.iter().flat_map(Door::addresses);
+        if places.all(|(_, address)| address.is_ipv4() && address.ip().is_loopback()) {
             // Twice as many as the ports ask for: a search for a free one among few is slow.
             let each = (fullest * 2).div_ceil(per_source);
             let each = u32::try_from(each).unwrap_or(1).max(1);

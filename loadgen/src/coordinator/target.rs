@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use crate::cli::Options;
 use crate::control::Tokens;
-use crate::plan::Door;
-use crate::protocol::Kind;
+use crate::door::Door;
 use crate::scenario::Shape;
 use crate::server::{http, spawn};
 
@@ -27,14 +26,19 @@ pub(super) struct Target {
 impl Target {
     /// Finds it, or starts it for so many connections.
     pub(super) fn new(options: &Options, shape: &Shape) -> Result<Target, String> {
-        let native = options.protocol == Kind::Native;
+        let chatup = options.protocol.is_chatups();
+        if options.protocol.is_pushstream() && options.deflate {
+            return Err("--deflate is not for PushStream, whose messages are not compressed".to_owned());
+        }
         if options.spawn {
-            if !native {
-                return Err("--spawn starts ChatUp, which speaks --protocol native".to_owned());
+            if !chatup {
+                return Err(
+                    "--spawn starts ChatUp, which speaks --protocol native and pushstream-…".to_owned()
+                );
             }
             return Target::spawned(options, shape);
         }
-        if !native {
+        if !chatup {
             let url = options.url.as_deref().ok_or("--protocol plain and socketio need --url ws://…")?;
             let (authority, path) = authority(url, "ws")?;
             let door = door(authority, false, path)?;
@@ -46,11 +50,7 @@ impl Target {
             );
         }
         if !options.worker.is_empty() {
-            let doors = options.worker.iter().map(|url| {
-                authority(url, "http").and_then(|(authority, _)| door(authority, false, String::new()))
-            });
-            let doors = doors.collect::<Result<Vec<_>, _>>()?;
-            return Ok(Target { doors, servers: None, description: options.worker.join(", ") });
+            return Target::workers(&options.worker, &options.subscribers);
         }
         let url = options.dispatcher.as_deref().unwrap_or(DISPATCHER);
         let (authority, _) = authority(url, "http")?;
@@ -63,6 +63,26 @@ impl Target {
         })?;
         let door = door(authority, true, String::new())?;
         Ok(Target { doors: vec![door], servers: None, description: url.to_owned() })
+    }
+
+    /// Workers, and where their subscribers go instead if that is said.
+    fn workers(workers: &[String], subscribers: &[String]) -> Result<Target, String> {
+        if !subscribers.is_empty() && subscribers.len() != workers.len() {
+            return Err("--subscribers is given once for each --worker".to_owned());
+        }
+        let door = |url: &String| {
+            authority(url, "http").and_then(|(authority, _)| door(authority, false, String::new()))
+        };
+        let mut doors = workers.iter().map(door).collect::<Result<Vec<_>, _>>()?;
+        for (own, url) in doors.iter_mut().zip(subscribers) {
+            let apart = door(url)?;
+            own.subscribers = Some((apart.authority, apart.address));
+        }
+        let mut description = workers.join(", ");
+        if !subscribers.is_empty() {
+            description.push_str(&format!("; subscribers at {}", subscribers.join(", ")));
+        }
+        Ok(Target { doors, servers: None, description })
     }
 
     fn spawned(options: &Options, shape: &Shape) -> Result<Target, String> {
@@ -146,7 +166,7 @@ fn door(authority: String, dispatcher: bool, path: String) -> Result<Door, Strin
         [one] => *one,
         several => *several.iter().find(answers).ok_or_else(|| format!("nobody answers at {authority}"))?,
     };
-    Ok(Door { authority, address, dispatcher, path })
+    Ok(Door { authority, address, dispatcher, path, subscribers: None })
 }
 
 /// Host and port of a URL, and its path.

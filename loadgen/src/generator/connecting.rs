@@ -18,13 +18,20 @@ use crate::clock::now_ns;
 use crate::control::{News, Tokens};
 use crate::limits::{CONNECTING_MAX, JOIN_BYTES_MAX, RETRY_NS, TRIES_MAX};
 use crate::plan::{Place, mix};
-use crate::protocol::Part;
+use crate::protocol::{Framing, Heard, Part};
 use crate::websocket::{self, Key};
 
 /// Most headers of a dispatcher's answer.
 const HEADERS_MAX: usize = 64;
 /// Life of a token that this program makes, in seconds.
 const TOKEN_S: u64 = 7 * 24 * 60 * 60;
+
+/// What a connection that begins without a handshake is already.
+#[derive(Default)]
+struct Ready {
+    recovered: Option<Option<bool>>,
+    pauses: bool,
+}
 
 /// Where tokens come from.
 enum Mint {
@@ -73,13 +80,15 @@ impl Generator {
         let plan = self.begin.plan.clone();
         let mint = Mint::new(&self.begin.tokens)?;
         let mut names: std::collections::HashMap<u32, Rc<str>> = std::collections::HashMap::new();
-        let mut part = |place: Place, subscribes, publishes| Part {
+        let mut part = |place: Place, subscribes, publishes, stays| Part {
             channel: Rc::clone(
                 names.entry(place.channel).or_insert_with(|| plan.channel_name(place.channel).into()),
             ),
             subscribes,
             publishes,
             resumes: plan.resumes,
+            stays,
+            size_bytes: plan.size_bytes,
         };
         let (process, processes) = (self.begin.process, self.begin.processes);
         let roles = plan.roles();
@@ -100,7 +109,7 @@ impl Generator {
                 (false, false) => Class::Stays,
             };
             let track = if class == Class::Stays { Track::from_the_start() } else { Track::from_now(None) };
-            let session = plan.protocol.session(&part(place, true, publishes));
+            let session = plan.protocol.session(&part(place, true, publishes, class == Class::Stays));
             if talks {
                 self.publishing.enroll(number, self.connections.len());
             }
@@ -110,7 +119,8 @@ impl Generator {
         for (number, place) in (0..).zip(plan.publishers_apart()) {
             if plan.is_held_by(process, processes, number, plan.is_aside(place.channel)) {
                 let token = mint.token(plan.run, number)?;
-                let session = plan.protocol.session(&part(place, false, Some(token)));
+                let spoken = plan.protocol.of_publishers();
+                let session = spoken.session(&part(place, false, Some(token), true));
                 self.publishing.enroll(number, self.connections.len());
                 let lane = plan.lane(place);
                 self.connections.push(Connection::new(
@@ -127,7 +137,7 @@ impl Generator {
             (0..plan.aside.passers).filter(|number| plan.is_held_by(process, processes, *number, true))
         {
             let place = plan.place_of_passer(number);
-            let session = plan.protocol.session(&part(place, true, None));
+            let session = plan.protocol.session(&part(place, true, None, false));
             let (lane, track) = (plan.lane(place), Track::from_now(None));
             self.connections.push(Connection::new(Class::Comes, lane, place.door, session, track));
         }
@@ -170,9 +180,10 @@ impl Generator {
 
     /// Begins one try.
     pub(super) fn connect(&mut self, slot: usize) {
-        let door = &self.begin.plan.doors[self.connections[slot].door as usize];
+        let connection = &self.connections[slot];
+        let door = &self.begin.plan.doors[connection.door as usize];
         let stage = if door.dispatcher { Stage::Calling } else { Stage::Knocking };
-        let authority = door.authority.clone();
+        let authority = connection.host(door).to_owned();
         self.begin_stage(slot, &authority, stage);
     }
 
@@ -223,7 +234,7 @@ impl Generator {
             self.try_failed(slot, &reason(&error));
             return;
         }
-        let plan = &self.begin.plan;
+        let (plan, mut ready) = (&self.begin.plan, Ready::default());
         if connection.stage == Stage::Calling {
             let door = &plan.doors[connection.door as usize];
             let room = plan.channel_name(connection.lane / u32::try_from(plan.doors.len()).unwrap_or(1));
@@ -241,22 +252,54 @@ impl Generator {
             );
             connection.stage = Stage::Asking;
         } else {
-            let door = &plan.doors[connection.door as usize];
-            let channel = plan.channel_name(connection.lane / u32::try_from(plan.doors.len()).unwrap_or(1));
-            let target = plan.protocol.target(&door.path, &channel, &*connection.session);
-            let host = connection.worker.as_ref().map_or(door.authority.as_str(), |(host, _)| host);
-            self.drawn += 1;
-            let (high, low) = (mix(plan.seed ^ self.drawn), mix(u64::from(plan.run) ^ slot as u64));
-            let key = Key::new((u128::from(high) << 64 | u128::from(low)).to_be_bytes());
-            let subprotocol = plan.protocol.subprotocol();
-            websocket::request(host, &target, &key, subprotocol, plan.deflate, &mut connection.out);
-            connection.key = Some(Box::new(key));
-            connection.stage = Stage::Shaking;
+            ready = self.knock(slot);
         }
         self.flush(slot);
         // Until now only the end of connecting was of interest.
         let writing = self.connections[slot].unwritten() > 0;
         self.watch(slot, writing);
+        if self.connections[slot].stage == Stage::Settling
+            && let Some(recovered) = ready.recovered
+        {
+            self.came_in(slot, recovered);
+            if ready.pauses {
+                self.pause(slot);
+            }
+        }
+    }
+
+    /// The server is reached: asks for what is to be spoken. Whether that has made it ready already.
+    fn knock(&mut self, slot: usize) -> Ready {
+        let (plan, connection) = (&self.begin.plan, &mut self.connections[slot]);
+        let door = &plan.doors[connection.door as usize];
+        let worker = connection.worker.as_ref().map(|(host, _)| Rc::clone(host));
+        let host = worker.as_deref().unwrap_or_else(|| connection.host(door));
+        let mut ready = Ready::default();
+        if connection.framing != Framing::WebSocket {
+            // A poll has no handshake: its answers are the first that comes.
+            connection.stage =
+                if connection.framing == Framing::Chunks { Stage::Shaking } else { Stage::Settling };
+            let mut heard = |heard: Heard<'_>| match heard {
+                Heard::Ready { recovered, .. } => ready.recovered = Some(recovered),
+                Heard::Pauses => ready.pauses = true,
+                _ => {}
+            };
+            connection.session.request(host, &mut connection.out, &mut heard);
+            return ready;
+        }
+        let spoken = match connection.class {
+            Class::Publishes => plan.protocol.of_publishers(),
+            Class::Stays | Class::Comes | Class::Slow => plan.protocol,
+        };
+        let channel = plan.channel_name(connection.lane / u32::try_from(plan.doors.len()).unwrap_or(1));
+        let target = spoken.target(&door.path, &channel, &*connection.session);
+        self.drawn += 1;
+        let (high, low) = (mix(plan.seed ^ self.drawn), mix(u64::from(plan.run) ^ slot as u64));
+        let key = Key::new((u128::from(high) << 64 | u128::from(low)).to_be_bytes());
+        websocket::request(host, &target, &key, spoken.subprotocol(), plan.deflate, &mut connection.out);
+        connection.key = Some(Box::new(key));
+        connection.stage = Stage::Shaking;
+        ready
     }
 
     /// Reads a dispatcher's answer; goes to the worker that it names.

@@ -10,8 +10,9 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::checking::Track;
+use crate::door::Door;
 use crate::limits::SLOW_BUFFER_BYTES;
-use crate::protocol::Session;
+use crate::protocol::{Framing, Session};
 use crate::websocket::Key;
 
 /// How far a connection has come.
@@ -56,6 +57,7 @@ pub(super) struct Connection {
     pub(super) lane: u32,
     pub(super) door: u32,
     pub(super) session: Box<dyn Session>,
+    pub(super) framing: Framing,
     pub(super) track: Track,
     /// The beginning of something whose rest has not come.
     pub(super) partial: Vec<u8>,
@@ -93,6 +95,7 @@ impl Connection {
             generation: 0,
             lane,
             door,
+            framing: session.framing(),
             session,
             track,
             partial: Vec::new(),
@@ -107,6 +110,12 @@ impl Connection {
             worker: None,
             passes_by: false,
         }
+    }
+
+    /// Where it goes at this door.
+    pub(super) fn host<'a>(&self, door: &'a Door) -> &'a str {
+        let apart = door.subscribers.as_ref().filter(|_| self.class != Class::Publishes);
+        apart.map_or(door.authority.as_str(), |(authority, _)| authority)
     }
 
     /// Begins a connection.
@@ -149,8 +158,11 @@ impl Connection {
                 Err(error) => return Err(error.into()),
             }
         }
-        // What an idle client has said once is not worth memory.
-        self.out = Vec::new();
+        // What an idle client has said once is not worth memory; one that asks for every answer is not idle.
+        match self.framing {
+            Framing::Answers => self.out.clear(),
+            Framing::WebSocket | Framing::Chunks => self.out = Vec::new(),
+        }
         self.out_at = 0;
         Ok(true)
     }

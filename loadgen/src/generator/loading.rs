@@ -189,7 +189,9 @@ impl Generator {
 
     /// Whether connections on their way belong to what is measured.
     fn awaits_connections(&self) -> bool {
-        self.load.cut_at_ns.is_some() || self.load.connects_per_s > 0.0
+        // Polls are made anew where a server ends their connections, and miss nothing by that.
+        let polls = self.begin.plan.protocol.polls();
+        polls || self.load.cut_at_ns.is_some() || self.load.connects_per_s > 0.0
     }
 
     fn tell_published(&mut self) {
@@ -297,6 +299,7 @@ impl Generator {
         self.closed.2 += account.told;
         self.connections[slot].close(true);
         self.connections[slot].track = Track::from_now(None);
+        self.connections[slot].session.forget();
         self.connections[slot].worker = None;
         self.left(slot);
         self.measuring.figure("churned_total", 1.0);
@@ -342,6 +345,7 @@ impl Generator {
         connection.close(true);
         connection.passes_by = false;
         connection.worker = None;
+        connection.session.forget();
         self.free.push_back(slot);
         self.measuring.figure("connects_total", 1.0);
     }

@@ -5,10 +5,12 @@
 
 mod connecting;
 mod connection;
+mod ears;
 mod loading;
 mod measuring;
 mod orders;
 mod own;
+mod polling;
 mod publishing;
 mod reading;
 mod timers;
@@ -30,6 +32,7 @@ use self::timers::{Timers, What};
 use crate::checking::Lane;
 use crate::clock::{self, SECOND_NS, now_ns};
 use crate::control::{Begin, Load, News, Order, Progress};
+use crate::door::Door;
 use crate::limits::{
     EVENTS_BEFORE_PUBLISHING, EVENTS_MAX, PROGRESS_NS, READ_BYTES_MAX, TAPE_BYTES_MAX, TAPES_BYTES,
     TIMERS_MAX,
@@ -167,7 +170,7 @@ impl Generator {
             inflater: Inflater::default(),
             buffer: vec![0; READ_BYTES_MAX],
             busy_since_ns: 0,
-            addresses: plan.doors.iter().map(|door| (door.authority.clone(), door.address)).collect(),
+            addresses: plan.doors.iter().flat_map(Door::addresses).map(|(a, b)| (a.to_owned(), b)).collect(),
             ramp: None,
             connecting: 0,
             free: VecDeque::new(),
@@ -255,6 +258,7 @@ impl Generator {
             What::Connect(slot) => self.connect(slot),
             What::Deadline(slot, generation) => self.deadline(slot, generation),
             What::ReadSlowly(slot) => self.read_slowly(slot),
+            What::Ask(slot, generation) => self.ask(slot, generation),
             What::Cut => self.cut_all(due_ns),
             What::Churn => self.churn(due_ns),
             What::PassBy => self.pass_by(due_ns),

@@ -4,100 +4,36 @@ use std::io;
 
 use super::connecting::reason;
 use super::connection::{Class, Stage};
-use super::measuring::Measuring;
+use super::ears::Ears;
 use super::timers::What;
 use super::{Generator, Phase};
-use crate::checking::{Lane, Track};
 use crate::clock::now_ns;
+use crate::http::{self, Answer};
 use crate::limits::{FRAME_BYTES_MAX, SLOW_READ_NS};
-use crate::protocol::Heard;
-use crate::stamp::Stamp;
-use crate::tape::Tape;
+use crate::protocol::Framing;
 use crate::websocket::{self, Frame};
 
-/// Whoever listens on one connection, for the length of one read.
-struct Ears<'a> {
-    run: u32,
-    now_ns: u64,
-    class: Class,
-    /// It is kept apart: its times are not the run's.
-    aside: bool,
-    lane: &'a mut Lane,
-    track: &'a mut Track,
-    tape: &'a mut Tape,
-    measuring: &'a mut Measuring,
-    /// Messages heard for the first time.
-    new: u64,
-    /// Messages in the frame that is being heard, and when the last of them was due.
-    in_frame: u32,
-    due_ns: u64,
-    ready: Option<Option<bool>>,
-    failed: Option<String>,
-    /// When answered messages were due, and whether they were refused.
-    answered: Vec<(u64, bool)>,
+/// Something whole that came.
+enum Piece<'a> {
+    Frame(Frame<'a>),
+    Answer(Answer<'a>),
 }
 
-impl Ears<'_> {
-    /// Frames that somebody else has heard before, byte for byte: how many bytes.
-    fn familiar(&mut self, bytes: &[u8]) -> usize {
-        let Some(place) = self.lane.next_place(self.track).filter(|_| self.class == Class::Stays) else {
-            return 0;
-        };
-        let (measuring, now_ns, aside) = (&mut *self.measuring, self.now_ns, self.aside);
-        let (length, count) =
-            self.tape.follow(place, bytes, |due_ns| measuring.received(due_ns, now_ns, false, aside));
-        self.lane.hear_again(self.track, count);
-        self.new += u64::from(count);
-        length
-    }
-
-    /// A text frame: `hears` tells what is in it. If that is one message which nobody has heard
-    /// before, the frame is kept for those who will be sent the same.
-    fn frame(&mut self, frame: &[u8], hears: impl FnOnce(&mut Self)) {
-        let place = self.lane.len();
-        self.in_frame = 0;
-        hears(self);
-        if self.in_frame == 1 && self.lane.len() > place {
-            self.tape.write(place, frame, self.due_ns);
-        }
-    }
-
-    fn hear(&mut self, heard: Heard<'_>) {
-        match heard {
-            Heard::Text(text, offset) => self.text(text, offset),
-            Heard::Ready { next, recovered } => {
-                self.ready = Some(recovered);
-                if self.class == Class::Comes {
-                    *self.track = Track::from_now(next);
-                }
-            }
-            Heard::Acknowledged(due_ns) => {
-                self.answered.push((due_ns, false));
-                self.measuring.acknowledged(due_ns, self.now_ns, self.aside);
-            }
-            Heard::Refused(due_ns, code) => {
-                self.answered.push((due_ns, true));
-                self.measuring.refused(due_ns, code);
-            }
-            Heard::Gap => self.track.told(),
-            Heard::Failed(why) => self.failed = Some(why),
-        }
-    }
-
-    fn text(&mut self, text: &[u8], offset: Option<u64>) {
-        let Some(stamp) = Stamp::read(text).filter(|stamp| stamp.run == self.run) else { return };
-        match self.class {
-            Class::Publishes => {}
-            Class::Slow => self.measuring.received_slowly(),
-            Class::Stays | Class::Comes => {
-                (self.in_frame, self.due_ns) = (self.in_frame + 1, stamp.due_ns);
-                if self.lane.hear(self.track, stamp.identity, offset, &mut self.measuring.found) {
-                    self.new += 1;
-                    let comes = self.class == Class::Comes;
-                    self.measuring.received(stamp.due_ns, self.now_ns, comes, self.aside);
-                }
-            }
-        }
+/// The first piece, if it is whole, and its length in bytes; or why nothing more can come of this.
+fn whole_piece(framing: Framing, bytes: &[u8]) -> Result<Option<(Piece<'_>, usize)>, String> {
+    let piece = match framing {
+        Framing::WebSocket => whole_frame(bytes)?.map(|(frame, length)| (Piece::Frame(frame), length)),
+        Framing::Chunks => match http::chunk(bytes)? {
+            Some(([], _)) => return Err("closed by the server: the end of the stream".to_owned()),
+            Some((text, length)) => Some((Piece::Frame(Frame::Text(text)), length)),
+            None => None,
+        },
+        Framing::Answers if bytes.is_empty() => None,
+        Framing::Answers => http::answer(bytes)?.map(|(answer, length)| (Piece::Answer(answer), length)),
+    };
+    match piece {
+        None if bytes.len() > FRAME_BYTES_MAX => Err("a frame beyond reason".to_owned()),
+        piece => Ok(piece),
     }
 }
 
@@ -107,7 +43,6 @@ fn whole_frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, String> {
         Ok(Some((Frame::Close(code, reason), _))) => {
             Err(format!("closed by the server: {code} {}", String::from_utf8_lossy(reason)))
         }
-        Ok(None) if bytes.len() > FRAME_BYTES_MAX => Err("a frame beyond reason".to_owned()),
         other => Ok(other?),
     }
 }
@@ -137,7 +72,7 @@ impl Generator {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 self.connections[slot].partial = held;
             }
-            Err(error) => self.ended(slot, &reason(&error)),
+            Err(error) => self.gone(slot, &reason(&error)),
         }
         self.buffer = buffer;
     }
@@ -145,7 +80,16 @@ impl Generator {
     fn end_of_stream(&mut self, slot: usize, held: &[u8]) {
         match self.connections[slot].stage {
             Stage::Asking => self.dispatched(slot, held, true),
-            _ => self.ended(slot, "closed by the server"),
+            _ => self.gone(slot, "closed by the server"),
+        }
+    }
+
+    /// The other end is gone.
+    fn gone(&mut self, slot: usize, why: &str) {
+        let connection = &mut self.connections[slot];
+        match connection.stage == Stage::In && connection.session.hung_up() {
+            true => self.comes_again(slot),
+            false => self.ended(slot, why),
         }
     }
 
@@ -154,9 +98,14 @@ impl Generator {
         match self.connections[slot].stage {
             Stage::Asking => self.dispatched(slot, bytes, false),
             Stage::Shaking => {
-                let Some(key) = &self.connections[slot].key else { return };
-                match websocket::answer(bytes, key, self.begin.plan.deflate) {
-                    Ok(None) => self.connections[slot].partial = bytes.to_vec(),
+                let connection = &mut self.connections[slot];
+                let answered = match (&connection.key, connection.framing) {
+                    (_, Framing::Chunks) => http::stream_head(bytes),
+                    (Some(key), _) => websocket::answer(bytes, key, self.begin.plan.deflate),
+                    (None, _) => return,
+                };
+                match answered {
+                    Ok(None) => connection.partial = bytes.to_vec(),
                     Ok(Some(length)) => {
                         self.shaken(slot);
                         self.frames(slot, &bytes[length..], true);
@@ -180,68 +129,59 @@ impl Generator {
 
     /// Whole frames, and perhaps the beginning of another.
     fn frames(&mut self, slot: usize, bytes: &[u8], begins: bool) {
-        let now_ns = now_ns();
         let connection = &mut self.connections[slot];
-        let mut ears = Ears {
-            run: self.begin.plan.run,
-            now_ns,
-            class: connection.class,
-            aside: connection.lane >= self.aside_from,
-            lane: &mut self.lanes[connection.lane as usize],
-            track: &mut connection.track,
-            tape: &mut self.tapes[connection.lane as usize],
-            measuring: &mut self.measuring,
-            new: 0,
-            in_frame: 0,
-            due_ns: 0,
-            ready: None,
-            failed: None,
-            answered: Vec::new(),
-        };
+        let lane = connection.lane as usize;
+        let mut ears = Ears::new(
+            self.begin.plan.run,
+            now_ns(),
+            (connection.class, connection.lane >= self.aside_from),
+            (&mut self.lanes[lane], &mut connection.track, &mut self.tapes[lane]),
+            &mut self.measuring,
+        );
         let (session, out, masks) = (&mut connection.session, &mut connection.out, &mut self.masks);
         if begins {
             session.begin(masks, out, &mut |heard| ears.hear(heard));
         }
         let (mut at, mut end) = (0, None);
         loop {
-            if !session.needs_every_text() {
+            if !session.needs_every_text() && session.between_texts() {
                 at += ears.familiar(&bytes[at..]);
             }
-            match whole_frame(&bytes[at..]) {
-                Ok(Some((frame, length))) => {
-                    match frame {
-                        Frame::Text(text) => ears.frame(&bytes[at..at + length], |ears| {
-                            session.text(text, masks, out, &mut |heard| ears.hear(heard));
-                        }),
-                        Frame::Deflated(_) if !self.begin.plan.deflate => {
-                            let why = "compressed, which was not agreed on".to_owned();
-                            (at, end) = (bytes.len(), Some(why));
-                            break;
-                        }
-                        Frame::Deflated(text) => match self.inflater.inflate(text, FRAME_BYTES_MAX) {
-                            Ok(text) => ears.frame(&bytes[at..at + length], |ears| {
-                                session.text(&text, masks, out, &mut |heard| ears.hear(heard));
-                            }),
-                            Err(_) => {
-                                (at, end) =
-                                    (bytes.len(), Some("a frame that is wrongly compressed".to_owned()));
-                                break;
-                            }
-                        },
-                        Frame::Ping(payload) => masks.pong(payload, out),
-                        Frame::Pong | Frame::Close(..) => {}
-                    }
-                    at += length;
-                }
+            let (piece, length) = match whole_piece(connection.framing, &bytes[at..]) {
+                Ok(Some(whole)) => whole,
                 Ok(None) => break,
                 Err(why) => {
-                    (at, end) = (bytes.len(), Some(why));
+                    end = Some(why);
                     break;
                 }
+            };
+            let mut hears = |ears: &mut Ears<'_>, text: &[u8]| {
+                let began = session.between_texts();
+                session.text(text, masks, out, &mut |heard| ears.hear(heard));
+                began && session.between_texts()
+            };
+            let raw = &bytes[at..at + length];
+            match piece {
+                Piece::Frame(Frame::Text(text)) => ears.frame(raw, |ears| hears(ears, text)),
+                Piece::Frame(Frame::Deflated(_)) if !self.begin.plan.deflate => {
+                    end = Some("compressed, which was not agreed on".to_owned());
+                    break;
+                }
+                Piece::Frame(Frame::Deflated(text)) => match self.inflater.inflate(text, FRAME_BYTES_MAX) {
+                    Ok(text) => ears.frame(raw, |ears| hears(ears, &text)),
+                    Err(_) => {
+                        end = Some("a frame that is wrongly compressed".to_owned());
+                        break;
+                    }
+                },
+                Piece::Frame(Frame::Ping(payload)) => masks.pong(payload, out),
+                Piece::Frame(Frame::Pong | Frame::Close(..)) => {}
+                Piece::Answer(answer) => session.answer(&answer, out, &mut |heard| ears.hear(heard)),
             }
+            at += length;
         }
-        let Ears { new, ready, failed, answered, .. } = ears;
-        if at < bytes.len() {
+        let Ears { new, ready, failed, answered, hangs_up, pauses, .. } = ears;
+        if at < bytes.len() && end.is_none() {
             connection.partial = bytes[at..].to_vec();
         }
         self.settle(slot, new, ready, &answered);
@@ -249,7 +189,12 @@ impl Generator {
             self.try_failed_or_ended(slot, &why);
         } else if let Some(why) = end {
             self.ended(slot, &why);
+        } else if hangs_up {
+            self.comes_again(slot);
         } else {
+            if pauses {
+                self.pause(slot);
+            }
             if !answered.is_empty() {
                 self.pump(slot);
             }
@@ -279,7 +224,7 @@ impl Generator {
         }
     }
 
-    fn came_in(&mut self, slot: usize, recovered: Option<bool>) {
+    pub(super) fn came_in(&mut self, slot: usize, recovered: Option<bool>) {
         let now_ns = now_ns();
         let connection = &mut self.connections[slot];
         connection.stage = Stage::In;

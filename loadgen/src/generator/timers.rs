@@ -10,6 +10,8 @@ pub(super) enum What {
     Connect(usize),
     /// The slow client in this slot reads a little.
     ReadSlowly(usize),
+    /// The client in this slot asks again, if it is still of this generation.
+    Ask(usize, u32),
     /// The connection in this slot must be ready, if it is still of this generation.
     Deadline(usize, u32),
     /// Everybody is cut off.

@@ -240,7 +240,14 @@ mod tests {
     }
 
     fn session(resumes: bool) -> Native {
-        let part = Part { channel: "a".into(), subscribes: true, publishes: Some(Some("t".into())), resumes };
+        let part = Part {
+            channel: "a".into(),
+            subscribes: true,
+            publishes: Some(Some("t".into())),
+            resumes,
+            stays: true,
+            size_bytes: 64,
+        };
         let mut session = Native::new(&part);
         session.begin(&mut Masks::new(1), &mut Vec::new(), &mut |_| panic!("nothing is ready yet"));
         session

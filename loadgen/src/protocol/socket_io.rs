@@ -63,7 +63,14 @@ mod tests {
 
     #[test]
     fn packets_and_what_follows() {
-        let subscriber = Part { channel: "c0".into(), subscribes: true, publishes: None, resumes: false };
+        let subscriber = Part {
+            channel: "c0".into(),
+            subscribes: true,
+            publishes: None,
+            resumes: false,
+            stays: true,
+            size_bytes: 64,
+        };
         let publisher = Part { subscribes: false, publishes: Some(None), ..subscriber.clone() };
         for (part, packet, said, heard) in [
             (&subscriber, r#"0{"sid":"x"}"#, "40", None),

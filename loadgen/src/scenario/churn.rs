@@ -6,6 +6,11 @@ use crate::cli::Options;
 use crate::coordinator::{Run, RunError};
 
 pub(super) fn shape(options: &Options) -> Result<Shape, String> {
+    if !options.protocol.has_newcomers() {
+        return Err("a poll that does not wait is sent nothing where it says no place: churn is not for \
+                    --protocol pushstream-polling"
+            .to_owned());
+    }
     if options.lifetime.is_zero() {
         return Err("--lifetime must be more than nothing".to_owned());
     }

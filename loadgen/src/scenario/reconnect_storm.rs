@@ -9,9 +9,9 @@ use crate::coordinator::{Run, RunError};
 
 pub(super) fn shape(options: &Options) -> Result<Shape, String> {
     if !options.protocol.resumes() {
-        return Err(
-            "reconnect-storm needs a protocol in which a client can resume: --protocol native".to_owned()
-        );
+        return Err("reconnect-storm needs a protocol in which a client can resume: --protocol native, or \
+             pushstream-eventsource, -long-polling, -polling, -jsonp"
+            .to_owned());
     }
     Ok(Shape { resumes: true, ..even(options, 1) })
 }

@@ -13,9 +13,10 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Deserialize;
 
 use crate::cli::Options;
+use crate::door::Door;
 use crate::limits::PROCESS_WITHIN;
 use crate::machine;
-use crate::plan::{Door, Sizes};
+use crate::plan::Sizes;
 use crate::scenario::Shape;
 
 /// Descriptors of a server's process that are not for its clients, at most.
@@ -117,6 +118,9 @@ impl Servers {
         if let Some(cores) = cores(&options.server_cores, number, options.shards) {
             command.args(["--cores", &cores]);
         }
+        if options.protocol.is_pushstream() {
+            command.args(["--set", "pushstream.enabled=true"]);
+        }
         for setting in &options.server_set {
             command.args(["--set", setting]);
         }
@@ -152,7 +156,8 @@ impl Servers {
             .map_err(|_| format!("{} did not start: it says why above", program.display()))?;
         let authority = ready.worker.trim_start_matches("http://").trim_end_matches('/').to_owned();
         let address = authority.parse().map_err(|_| format!("a worker at {authority}"))?;
-        self.doors.push(Door { authority, address, dispatcher: false, path: String::new() });
+        let path = String::new();
+        self.doors.push(Door { authority, address, dispatcher: false, path, subscribers: None });
         Ok(())
     }
 

@@ -39,10 +39,12 @@ client: ## TypeScript library and demo page: types, tests, and that the committe
 	@command -v npm >/dev/null || { echo "make client needs Node 20 or newer with npm: apt-get install nodejs npm"; exit 1; }
 	cd client && npm ci --no-audit --no-fund && npm run check && npm test && npm run fresh
 
-browser: unit client ## Two real browser windows, and Socket.IO's own clients, chat through the real program
+browser: unit client ## Real browsers, and clients of Socket.IO and PushStream by others, use the real program
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
 		|| { echo "make browser needs Chromium: apt-get install chromium"; exit 1; }
-	cd client && export CHATUP_BIN=$(CURDIR)/target/debug/chatup && npm run test:socketio && npm run test:browser
+	@/usr/bin/python3 -c 'import websockets' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-websockets >/dev/null; } \
+		|| { echo "make browser needs Python's websockets: apt-get install python3-websockets"; exit 1; }
+	cd client && export CHATUP_BIN=$(CURDIR)/target/debug/chatup && npm run test:socketio && npm run test:pushstream && npm run test:browser
 
 deny: ## Licences, sources and banned crates (cargo install cargo-deny)
 	$(CARGO) deny check licenses bans sources

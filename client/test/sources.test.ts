@@ -4,6 +4,7 @@
 
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
+import { extname } from "node:path";
 import { test } from "node:test";
 
 const CLIENT = new URL("..", import.meta.url);
@@ -12,7 +13,8 @@ const LINES_MAX = 400;
 async function sources(...folders: string[]): Promise<{ path: string; text: string }[]> {
   const files: { path: string; text: string }[] = [];
   for (const folder of folders) {
-    for (const name of (await readdir(new URL(`${folder}/`, CLIENT))).sort()) {
+    const names = await readdir(new URL(`${folder}/`, CLIENT), { recursive: true });
+    for (const name of names.filter((name) => extname(name)).sort()) {
       const path = `${folder}/${name}`;
       files.push({ path, text: await readFile(new URL(path, CLIENT), "utf8") });
     }
@@ -36,7 +38,10 @@ test("the page has no inline script or style, and takes nothing from elsewhere",
 
 test("every file is short and begins with what it is for", async () => {
   for (const { path, text } of await sources("src", "demo", "test")) {
-    const heading = path.endsWith(".css") ? /^\/\* [A-Z]/ : path.endsWith(".html") ? /^<!doctype html>\n<!-- [A-Z]/ : /^\/\/ [A-Z]/;
+    const headings: Record<string, RegExp> = {
+      ".css": /^\/\* [A-Z]/, ".html": /^<!doctype html>\n<!-- [A-Z]/, ".py": /^# [A-Z]/,
+    };
+    const heading = headings[extname(path)] ?? /^\/\/ [A-Z]/;
     assert.match(text, heading, path);
     assert(text.split("\n").length <= LINES_MAX, path);
   }

@@ -79,19 +79,12 @@ impl Server {
 
     fn spawn(mut command: Command, state: &Path, arguments: &[&str]) -> Server {
         command
-            .args([
-                "--print",
-                "json",
-                "--log",
-                "warn",
-                "--dispatcher-port",
-                "0",
-                "--worker-port",
-                "0",
-                "--state-dir",
-            ])
-            .arg(state)
-            .args(arguments);
+            .args(["--print", "json", "--log", "warn", "--dispatcher-port", "0", "--state-dir"])
+            .arg(state);
+        if !arguments.iter().any(|argument| argument.starts_with("worker.port=")) {
+            command.args(["--worker-port", "0"]);
+        }
+        command.args(arguments);
         let (process, line) = Process::with_first_line(&mut command);
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line:?}"));
         let text = |key: &str| ready[key].as_str().map(|text| text.trim_end_matches('/').to_owned());

@@ -1,4 +1,4 @@
-//! The load generator against the real server, by the native protocol: every scenario, nothing lost.
+//! The load generator against the real server: every scenario, nothing lost; and PushStream's subscribers.
 //! (That it would say so if something were lost is shown in loadgen/tests/truth.rs.)
 
 use std::path::PathBuf;
@@ -73,6 +73,26 @@ fn fanout_and_chat() {
     let report =
         check("chat --spawn --clients 200 --channels 9 --talkers 10% --rate 50 --duration 1s --seed 7");
     assert_eq!(number(&report["messages"]["acknowledged"]), 50);
+}
+
+#[test]
+fn pushstream_subscribers() {
+    for mode in ["websocket", "eventsource", "streaming", "long-polling", "polling", "jsonp"] {
+        for more in ["", "--shards 2 --channels 3 --publishers 2 --server-set worker.flush_interval_ms=50"] {
+            let arguments = format!(
+                "fanout --spawn --protocol pushstream-{mode} --poll-interval 100ms --clients 50 --rate 40 \
+                 --duration 1s --warmup 0s --drain 10s {more}"
+            );
+            let report = check(&arguments);
+            assert_eq!(number(&report["messages"]["acknowledged"]), 40, "{arguments}");
+        }
+    }
+    for mode in ["eventsource", "long-polling", "jsonp"] {
+        let report = check(&format!(
+            "reconnect-storm --spawn --protocol pushstream-{mode} --clients 100 --rate 50 --duration 2s --drain 10s"
+        ));
+        assert_eq!(report["figures"]["resumed_total"].as_f64(), Some(100.0), "{mode}");
+    }
 }
 
 #[test]

@@ -128,6 +128,15 @@ fn the_front_carries_everything_and_lets_nobody_else_publish() {
     // An event source over HTTP/2: what it is sent comes at once, and not at its end.
     let events = front.text(worker, "/ev/m_lobby.b1", &["--http2", "-N", "--max-time", "2"]);
     assert!(events.starts_with("HTTP/2 200") && events.contains("\"msg\":\"hello\""), "{events}");
+    // A poll's answer is compressed for whoever asks for it, and is the same.
+    ada.ok(json!({ "call": "say", "msg": "x".repeat(2_000) }));
+    let plain = front.text(worker, "/poll/m_lobby.b2", &["--http1.1"]);
+    let gzip = front.text(worker, "/poll/m_lobby.b2", &["--http1.1", "--compressed"]);
+    let body = |answer: &str| answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    assert!(gzip.contains("Content-Encoding: gzip") && !plain.contains("Content-Encoding"), "{gzip}");
+    assert!(plain.contains("hello") && body(&gzip) == body(&plain), "{gzip}");
+    let tag = |answer: &str| answer.lines().find(|line| line.starts_with("Etag: ")).map(str::to_owned);
+    assert!(tag(&plain).is_some() && tag(&gzip) == tag(&plain), "{gzip}");
     // Socket.IO's polls.
     let poll = front.text(worker, "/socket.io/?EIO=4&transport=polling", &[]);
     assert!(poll.contains("\"upgrades\":[\"websocket\"]"), "{poll}");

@@ -105,6 +105,18 @@ impl Stream {
         assert!(seen.starts_with(text), "{seen:?} instead of {text:?}");
         self.seen.drain(..text.len());
     }
+
+    /// Reads exactly so many bytes of padding, the end of a line the last.
+    fn expect_padding(&mut self, bytes: usize) {
+        self.head();
+        while self.seen.len() < bytes && !self.ended {
+            self.more();
+        }
+        let padding = self.seen.iter().take_while(|byte| b":\r\n".contains(byte)).count();
+        assert_eq!(padding, bytes, "{:?}", String::from_utf8_lossy(&self.seen));
+        assert!(self.seen[..bytes].ends_with(b"\n"));
+        self.seen.drain(..bytes);
+    }
 }
 
 /// The conversation of one row.
@@ -206,7 +218,7 @@ impl<'a> Conversation<'a> {
         for header in headers.split("; ").filter(|header| !header.is_empty()) {
             request.push_str(&format!("{header}\r\n"));
         }
-        if let Some(body) = &body {
+        if let Some(body) = body.as_ref().filter(|_| !headers.contains("Transfer-Encoding")) {
             request.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }
         request.push_str("\r\n");
@@ -228,7 +240,7 @@ impl<'a> Conversation<'a> {
         loop {
             let mut stream = Stream::send(self.base, &self.request(request, false));
             let body = stream.body();
-            if body.contains(expected) {
+            if body.contains(&unescape(expected)) {
                 return;
             }
             assert!(start.elapsed() < chatup_tests::PATIENCE, "it stays {body:?}");
@@ -279,7 +291,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// `name: text`, `name: end`, `name => STATUS | …`
+    /// `name: text`, `name: end`, `name padded BYTES`, `name => STATUS | …`
     fn of_stream(&mut self, word: &str, rest: &str) {
         let name = word.trim_end_matches(':').to_owned();
         let mut stream = self.streams.remove(&name).expect("a stream");
@@ -288,6 +300,10 @@ impl<'a> Conversation<'a> {
             _ if rest == "end" => {
                 assert_eq!(stream.body(), "", "more before the end");
                 return;
+            }
+            _ if !word.ends_with(':') => {
+                let bytes = rest.strip_prefix("padded ").and_then(|bytes| bytes.parse().ok());
+                stream.expect_padding(bytes.unwrap_or_else(|| panic!("a stream does not {rest}")));
             }
             _ => stream.expect(&unescape(rest)),
         }

@@ -106,3 +106,40 @@ fn a_user_of_redis_who_may_not_publish_still_keeps_each_message_once() {
     assert_eq!(first["position"], again["position"]);
     assert_eq!(redis.ask("XLEN chatup:{lobby}:m:log"), ":1\r\n");
 }
+
+#[test]
+fn nobody_is_in_a_room_where_whoever_buries_the_worker_would_not_look() {
+    let redis = Redis::start();
+    // Redis takes everything but the list of the rooms in which a worker has people.
+    let keys =
+        |some: &str| assert!(redis.ask(&format!("ACL SETUSER app resetkeys {some}")).starts_with("+OK"));
+    assert!(redis.ask("ACL SETUSER app on >secret ~* &* +@all").starts_with("+OK"));
+    let settings = ["--set=redis.username=app", "--set=redis.password=secret"];
+    let mut system = System::start(&redis.url(), &settings);
+    keys("~chatup:{*");
+    let mut ada = Client::connect(&system.worker.address());
+    ada.ok(json!({ "call": "auth", "token": system.token }));
+    let join = json!({ "call": "join", "room": "lobby" });
+    // One waits for the list behind the other.
+    let mut behind = Client::connect(&system.worker.address());
+    behind.ok(json!({ "call": "auth", "token": system.token }));
+    let waits = behind.begin(join.clone());
+    for _ in 0..3 {
+        let refused = ada.call(join.clone());
+        assert_eq!(refused["error"]["code"], json!("unavailable"), "{refused}");
+    }
+    assert_eq!(behind.answer(waits)["error"]["code"], json!("unavailable"));
+    assert_eq!(redis.ask("ZCARD chatup:{lobby}:members"), ":0\r\n");
+    assert_eq!(redis.ask("HLEN chatup:{lobby}:viewers"), ":0\r\n");
+    keys("~*");
+    ada.ok(join.clone());
+    ada.ok(json!({ "call": "leave" }));
+    ada.ok(join);
+    system.wait_for_members(1);
+    let lists = redis.ask("KEYS chatup:rooms:*");
+    assert!(lists.starts_with("*1\r\n"), "{lists}");
+    // Killed at once, it leaves nobody behind.
+    system.worker.process.kill();
+    system.wait_for_members(0);
+    redis.wait_for("KEYS chatup:rooms:*", |lists| lists == "*0\r\n");
+}

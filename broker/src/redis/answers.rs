@@ -83,7 +83,8 @@ impl Broker {
             Asked::Roster(_) => Read::Roster(Roster::read(value)?),
             Asked::Map(node) => Read::Map(SlotMap::read(value, &self.nodes.host(*node))?),
             Asked::Viewers(..)
-            | Asked::HasPeople(..)
+            | Asked::Listed(..)
+            | Asked::Unlisted(..)
             | Asked::Task(_)
             | Asked::Subscription(_)
             | Asked::Nothing => Read::Raw(value),
@@ -115,6 +116,7 @@ impl Broker {
                     self.answer(asker, Answer::Done);
                 }
             }
+            (Asked::Listed(worker, lease, room), _) => self.listed(worker, lease, &room),
             (Asked::Viewers(worker, room), _) => self.forget_if_empty(worker, &room),
             (Asked::Changes(room), Read::Changes(changes)) => match changes {
                 Changes::None => {}
@@ -190,7 +192,8 @@ impl Broker {
             }
             Asked::Join(None, room, MemberKey { worker, .. })
             | Asked::Viewers(worker, room)
-            | Asked::HasPeople(worker, room) => self.presence.borrow_mut().doubt_room(worker, room),
+            | Asked::Unlisted(worker, room) => self.presence.borrow_mut().doubt_room(worker, room),
+            Asked::Listed(worker, _, room) => self.not_listed(worker, &room),
             Asked::Leave(asker, worker, room) => {
                 self.presence.borrow_mut().doubt_room(worker, room);
                 if let Some(asker) = asker {

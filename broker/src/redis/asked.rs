@@ -28,8 +28,10 @@ pub(crate) enum Asked {
     Leave(Option<Asker>, WorkerId, RoomName),
     /// A worker's count of a room's viewers.
     Viewers(WorkerId, RoomName),
-    /// A worker has people in a room, or nobody any more.
-    HasPeople(WorkerId, RoomName),
+    /// A worker has people in a room, under a lease: the room is to be listed.
+    Listed(WorkerId, Lease, RoomName),
+    /// It has nobody there any more.
+    Unlisted(WorkerId, RoomName),
     /// A large room's comings and goings.
     Changes(RoomName),
     /// A worker's heartbeat, under a lease.

@@ -76,6 +76,8 @@ pub(super) struct Broker {
     /// Questions about channels that wait, and how many are under way.
     asks: VecDeque<Ask>,
     fetches: usize,
+    /// What waits for rooms to be listed.
+    pub(super) waiting_tellings: usize,
     /// Workers whose people were not all told.
     unsure: HashSet<WorkerId>,
     /// Channels still to be checked in this round.
@@ -118,6 +120,7 @@ impl Broker {
             finished: Rc::default(),
             asks: VecDeque::new(),
             fetches: 0,
+            waiting_tellings: 0,
             unsure: HashSet::new(),
             unchecked: Vec::new(),
             times: Times { beats: now, changes: now, checks: now, retries: now, unsure: now },

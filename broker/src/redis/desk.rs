@@ -172,12 +172,20 @@ impl Desk {
         cmd
     }
 
-    /// Remembers, or forgets, that a worker has people in a room: before the first, after the last.
-    pub(crate) fn has_people(&self, room: &RoomName, worker: WorkerId, lease: Lease, has: bool) {
+    /// Remembers that a worker has people in a room: before the first.
+    pub(crate) fn list_room(&self, room: &RoomName, worker: WorkerId, lease: Lease) {
         let key = self.keys.rooms(lease);
-        let mut cmd = redis::cmd(if has { "SADD" } else { "SREM" });
+        let mut cmd = redis::cmd("SADD");
         cmd.arg(&key).arg(room.as_str());
-        self.ask(&key, cmd, Asked::HasPeople(worker, room.clone()));
+        self.ask(&key, cmd, Asked::Listed(worker, lease, room.clone()));
+    }
+
+    /// Forgets it again: after the last.
+    pub(crate) fn unlist_room(&self, room: &RoomName, worker: WorkerId, lease: Lease) {
+        let key = self.keys.rooms(lease);
+        let mut cmd = redis::cmd("SREM");
+        cmd.arg(&key).arg(room.as_str());
+        self.ask(&key, cmd, Asked::Unlisted(worker, room.clone()));
     }
 
     pub(crate) fn roster(&self) -> Cmd {

@@ -12,7 +12,7 @@
 //!   [`fetching`]: what a channel lacks, read in pieces
 //! - [`channels`], [`presence`], [`registry`]: what is known of rooms, people and workers, without I/O
 //! - [`broker`]: the loop; [`recovery`]: servers that come and go; [`asked`], [`operations`], [`answers`],
-//!   [`people`]: what is asked for and what is done with the answers
+//!   [`telling`], [`people`]: what is asked for and what is done with the answers
 
 mod answers;
 mod asked;
@@ -34,5 +34,6 @@ mod reply;
 mod scripts;
 pub mod settings;
 mod slots;
+mod telling;
 
 pub use broker::start;

@@ -20,13 +20,15 @@ use super::people;
 use super::presence::Member;
 use super::registry::stored;
 use super::scripts::Script;
+use super::telling::Telling;
 use crate::limits::{CLAIM_MS_MAX, REDIS_QUESTIONS_MAX};
 
 impl Broker {
     /// Carries an operation out, as far as that goes without Redis's answer.
     pub(super) fn carry_out(&mut self, asker: Asker, operation: Operation) {
         let tag = tag_of(&operation);
-        let refusal = match (self.is_up(tag), self.nodes.questions(tag) < REDIS_QUESTIONS_MAX) {
+        let questions = self.nodes.questions(tag) + self.waiting_tellings;
+        let refusal = match (self.is_up(tag), questions < REDIS_QUESTIONS_MAX) {
             (true, true) => None,
             (false, _) => Some(Refusal::Unavailable),
             (true, false) => Some(Refusal::Overloaded),
@@ -34,7 +36,7 @@ impl Broker {
         if let Some(refusal) = refusal.filter(|_| !must_be_told(&operation)) {
             if let (Operation::Retire(worker), Refusal::Unavailable) = (&operation, refusal) {
                 // Its people go when its lease runs out.
-                self.presence.borrow_mut().retire(*worker);
+                self.end(*worker);
             }
             self.answer(asker, Answer::Refused(refusal.into()));
             return;
@@ -78,23 +80,16 @@ impl Broker {
             }
             Operation::Join { room, member, name, public } => {
                 let entry = Member { name: name.clone(), public: public.clone(), asking: true };
-                let (new_room, _) = self.presence.borrow_mut().joining(&room, member, entry);
-                let lease = self.lease(member.worker);
-                if new_room {
-                    self.desk.has_people(&room, member.worker, lease, true);
-                }
-                let cmd = self.desk.join(&room, lease, member.connection, &name, &public);
-                self.desk.ask(room.as_str(), cmd, Asked::Join(Some(asker), room.clone(), member));
+                self.presence.borrow_mut().joining(&room, member, entry);
+                let connection = member.connection;
+                self.tell(member.worker, &room, Telling::Join { asker, connection, name, public });
             }
             Operation::Leave { room, member } => {
                 let left = self.presence.borrow_mut().left(&room, member);
                 match left {
                     Some(left) if self.is_up(room.as_str()) => {
-                        let lease = self.lease(member.worker);
-                        let text = super::presence::member_text(lease, member.connection);
-                        let cmd = self.desk.leave(&room, lease, &text, &left.public);
-                        let asked = Asked::Leave(Some(asker), member.worker, room.clone());
-                        self.desk.ask(room.as_str(), cmd, asked);
+                        let (connection, public) = (member.connection, left.public);
+                        self.tell(member.worker, &room, Telling::Leave { asker, connection, public });
                     }
                     // Redis will be told when it is back.
                     left => {
@@ -198,14 +193,9 @@ impl Broker {
     }
 
     fn viewers(&mut self, asker: Asker, worker: WorkerId, shard: u16, counts: Vec<(RoomName, u32)>) {
-        let lease = self.lease(worker);
         for (room, count) in counts {
-            let (new_room, sum) = self.presence.borrow_mut().viewers(worker, shard, &room, count);
-            if new_room {
-                self.desk.has_people(&room, worker, lease, true);
-            }
-            let cmd = self.desk.viewers(&room, lease, sum);
-            self.desk.ask(room.as_str(), cmd, Asked::Viewers(worker, room.clone()));
+            let sum = self.presence.borrow_mut().viewers(worker, shard, &room, count);
+            self.tell(worker, &room, Telling::Viewers { sum });
         }
         self.answer(asker, Answer::Done);
     }
@@ -213,7 +203,7 @@ impl Broker {
     pub(super) fn forget_if_empty(&self, worker: WorkerId, room: &RoomName) {
         let Some(lease) = self.presence.borrow().get(worker).map(|own| own.lease) else { return };
         if self.is_up(room.as_str()) && self.presence.borrow_mut().forget_if_empty(worker, room) {
-            self.desk.has_people(room, worker, lease, false);
+            self.desk.unlist_room(room, worker, lease);
         }
     }
 
@@ -236,8 +226,7 @@ impl Broker {
 
     /// Ends a worker's lease and removes its people, however many; then answers.
     fn retire(&mut self, asker: Asker, worker: WorkerId) {
-        let retired = self.presence.borrow_mut().retire(worker);
-        let Some(own) = retired else {
+        let Some(own) = self.end(worker) else {
             self.answer(asker, Answer::Done);
             return;
         };

@@ -182,7 +182,7 @@ async fn reconcile_room(
     if presence.borrow_mut().forget_if_empty(worker, room)
         || presence.borrow().get(worker).is_none_or(|own| !own.rooms.contains_key(room))
     {
-        desk.has_people(room, worker, lease, false);
+        desk.unlist_room(room, worker, lease);
     }
     Ok(banned)
 }

@@ -9,6 +9,7 @@ use chatup_core::names::{RoomName, UserName};
 use serde_json::value::RawValue;
 
 use super::keys::Lease;
+use super::telling::Telling;
 
 /// A member that this process brought.
 #[derive(Clone, Debug)]
@@ -24,6 +25,10 @@ pub(crate) struct Member {
 pub(crate) struct OwnRoom {
     pub(crate) members: BTreeMap<u64, Member>,
     viewers: HashMap<u16, u32>,
+    /// The lease under which Redis has said that it lists the room.
+    pub(crate) listed: Option<Lease>,
+    /// What is told once it does; if there is something, it has been asked to.
+    pub(crate) waiting: Vec<Telling>,
 }
 
 impl OwnRoom {
@@ -32,7 +37,7 @@ impl OwnRoom {
     }
 
     fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.viewers.is_empty()
+        self.members.is_empty() && self.viewers.is_empty() && self.waiting.is_empty()
     }
 }
 
@@ -97,11 +102,18 @@ impl Presence {
 
     /// Redis may not have anybody's people.
     pub(crate) fn doubt(&mut self) {
-        self.workers.values_mut().for_each(|own| own.unsure = true);
+        for own in self.workers.values_mut() {
+            own.unsure = true;
+            own.rooms.values_mut().for_each(|of| of.listed = None);
+        }
     }
 
     pub(crate) fn get(&self, worker: WorkerId) -> Option<&Own> {
         self.workers.get(&worker)
+    }
+
+    pub(crate) fn get_mut(&mut self, worker: WorkerId) -> Option<&mut Own> {
+        self.workers.get_mut(&worker)
     }
 
     /// The worker ends.
@@ -133,14 +145,10 @@ impl Presence {
         }
     }
 
-    /// A member is to come. Returns whether the room is new to its worker, and whether the member is.
-    pub(crate) fn joining(&mut self, room: &RoomName, key: MemberKey, member: Member) -> (bool, bool) {
-        let own = self.worker(key.worker);
-        let new_room = !own.rooms.contains_key(room);
-        let members = &mut own.rooms.entry(room.clone()).or_default().members;
-        let new_member = !members.contains_key(&key.connection);
+    /// A member is to come.
+    pub(crate) fn joining(&mut self, room: &RoomName, key: MemberKey, member: Member) {
+        let members = &mut self.worker(key.worker).rooms.entry(room.clone()).or_default().members;
         members.entry(key.connection).or_insert(member);
-        (new_room, new_member)
     }
 
     /// It may come.
@@ -158,23 +166,15 @@ impl Presence {
         own.rooms.get_mut(room)?.members.remove(&key.connection)
     }
 
-    /// A shard's count of a room. Returns whether the room is new to the worker, and the worker's sum.
-    pub(crate) fn viewers(
-        &mut self,
-        worker: WorkerId,
-        shard: u16,
-        room: &RoomName,
-        count: u32,
-    ) -> (bool, u64) {
-        let own = self.worker(worker);
-        let new_room = !own.rooms.contains_key(room);
-        let of = own.rooms.entry(room.clone()).or_default();
+    /// A shard's count of a room. Returns the worker's sum.
+    pub(crate) fn viewers(&mut self, worker: WorkerId, shard: u16, room: &RoomName, count: u32) -> u64 {
+        let of = self.worker(worker).rooms.entry(room.clone()).or_default();
         if count > 0 {
             of.viewers.insert(shard, count);
         } else {
             of.viewers.remove(&shard);
         }
-        (new_room, of.viewers())
+        of.viewers()
     }
 
     /// Forgets a room in which the worker has nobody. Returns whether it was so.

@@ -187,10 +187,11 @@ fn start_worker(
         services: Services {
             origins: origins(&own.origins, &known)?,
             deflate: own.deflate,
-            pushstream: PushStreamSettings {
-                relays: !config.relay.publisher_url.is_empty(),
+            pushstream: Arc::new(PushStreamSettings {
+                // Another worker of the same store may be the one that relays.
+                refuses_relays: !config.relay.publisher_url.is_empty() || !config.redis.url.is_empty(),
                 ..config.pushstream.settings(&config.limits, host)
-            },
+            }),
             socket_io: config.socket_io.enabled,
         },
         verifier: Arc::clone(verifier),
@@ -205,7 +206,7 @@ fn start_worker(
         publish_from: who(config.pushstream.publish_from),
         descriptors_reserved: if page.is_some() { chatup_dispatcher::CONNECTIONS_MAX as u64 } else { 0 },
     };
-    let relay = config.relay.settings(own.flush_interval_ms)?;
+    let relay = config.relay.settings(own.flush_interval_ms, &config.pushstream.events_channel_id)?;
     let (failed, failures) = mpsc::unbounded_channel();
     let on_failure = Arc::new(move |shard, error: &str| drop(failed.send((shard, error.to_owned()))));
     let worker = Worker::start(&settings, broker, &(on_failure as chatup_worker::worker::OnFailure))?;

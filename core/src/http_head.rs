@@ -6,6 +6,8 @@
 mod body;
 mod route;
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method, Request, Version};
 
 use crate::http_answer::Asker;
@@ -124,7 +126,7 @@ pub struct Services {
     /// Whether messages are compressed for native clients that ask for it.
     pub deflate: bool,
     /// Which paths are served to PushStream clients, if any.
-    pub pushstream: Settings,
+    pub pushstream: Arc<Settings>,
     /// Whether Socket.IO is spoken.
     pub socket_io: bool,
 }

@@ -40,8 +40,10 @@ pub const CALLBACK_BYTES_MAX: usize = 64;
 pub const PADDING_BYTES_MAX: usize = 64 * 1024;
 /// What has happened on one shard and waits to be told in the events channel, at most: more is not told.
 pub const EVENTS_WAITING_MAX: usize = 16 * 1024;
-/// Events that one shard publishes in one turn, at most: the broker's queue is for clients.
-pub const EVENTS_PER_TURN_MAX: usize = 256;
+/// Events that one shard publishes in a second, at most: the broker's queue is for clients.
+pub const EVENTS_PER_S_MAX: u64 = 2_000;
+/// The time in which its part of them may be published at once, in milliseconds.
+pub const EVENTS_WINDOW_MS: u64 = 100;
 /// When a channel's deletion is told in the events channel, in milliseconds behind it: whoever subscribed to it
 /// has been told and counted as gone by then.
 pub const GONE_TOLD_AFTER_MS: u64 = 1_000;
@@ -110,8 +112,8 @@ pub const TIMER_TICK_MS: u64 = 128;
 /// Slots of a shard's timer wheel: with the tick, a turn of the wheel is about 65 s.
 pub const TIMER_WHEEL_SLOTS: usize = 512;
 /// Bytes that are written for one newcomer alone, of a channel, at most: where some of its messages are not
-/// stored. Whoever would be sent more is sent what all are sent, those included.
-pub const OWN_BEGINNING_BYTES_MAX: usize = 16 * 1024;
+/// stored. A stream that would be sent more is sent what all are sent, those included.
+pub const OWN_BEGINNING_BYTES_MAX: usize = 64 * 1024;
 /// How long a shard keeps a channel that has lost its last subscriber, in milliseconds, so that a
 /// reconnect does not fetch the log anew.
 pub const CHANNEL_LINGER_MS: u64 = 5_000;

@@ -132,6 +132,12 @@ pub fn is_deletion(payload: &[u8]) -> bool {
     read_posted(payload).is_some_and(|posted| posted.deletes)
 }
 
+/// Whether a message is only for those who are there when it is published.
+#[must_use]
+pub fn is_unstored(payload: &[u8]) -> bool {
+    read_posted(payload).is_some_and(|posted| posted.unstored)
+}
+
 /// Stands in every message that takes the place of those before it, and in few others.
 pub const DELETION_MARK: &[u8] = br#""deletes":true"#;
 

@@ -29,6 +29,9 @@ pub const CHANNELS_MAX: usize = 100_000;
 pub const OPENINGS_MAX: usize = 32;
 /// Pause before a channel that the broker refused is asked for again, in milliseconds.
 pub const OPEN_AGAIN_MS: u64 = 1_000;
+/// Subscribers of one channel that an Nginx can have, at most: a line of statistics with more is nothing that it
+/// has written.
+pub const SUBSCRIBERS_MAX: u64 = 10_000_000;
 /// Counts of viewers that are told to the broker in one go, at most.
 pub const COUNTS_PER_TELLING: usize = 1_000;
 /// Nginx not heard of for so long has no subscribers, in milliseconds; longer where it is asked seldom.

@@ -3,6 +3,8 @@
 use chatup_core::names::ChannelName;
 use serde::Deserialize;
 
+use crate::limits::SUBSCRIBERS_MAX;
+
 /// One channel, as Nginx has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
@@ -13,10 +15,13 @@ pub(crate) struct Listed {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Line<'a> {
     #[serde(borrow)]
     channel: std::borrow::Cow<'a, str>,
     published_messages: u64,
+    #[serde(rename = "stored_messages")]
+    _stored: u64,
     subscribers: u64,
 }
 
@@ -27,7 +32,9 @@ pub(crate) fn read(answer: &[u8]) -> impl Iterator<Item = Listed> {
         let line = line.trim_ascii();
         let line: Line<'_> = serde_json::from_slice(line.strip_suffix(b",").unwrap_or(line)).ok()?;
         let channel = ChannelName::new(&line.channel).ok().filter(can_be_posted_to)?;
-        Some(Listed { channel, published: line.published_messages, subscribers: line.subscribers })
+        // More than there can be is somebody's name for a channel.
+        let subscribers = Some(line.subscribers).filter(|count| *count <= SUBSCRIBERS_MAX)?;
+        Some(Listed { channel, published: line.published_messages, subscribers })
     })
 }
 
@@ -64,6 +71,9 @@ mod tests {
             {\"channel\": \"a\"b\", \"published_messages\": 3, \"stored_messages\": 3, \"subscribers\": 1},\r\n\
             {\"channel\": \"a{b\", \"published_messages\": 3, \"stored_messages\": 3, \"subscribers\": 1},\r\n\
             {\"channel\": \"a.b3\", \"published_messages\": 3, \"stored_messages\": 3, \"subscribers\": 1},\r\n\
+            {\"channel\": \"f\", \"published_messages\": 3, \"subscribers\": 1},\r\n\
+            {\"channel\": \"g\", \"published_messages\": 3, \"stored_messages\": 3, \"subscribers\": 1, \"x\": 1},\r\n\
+            {\"channel\": \"h\", \"published_messages\": 3, \"stored_messages\": 3, \"subscribers\": 18446744073709551615},\r\n\
             {\"channel\": \"\\u00e9 1\", \"published_messages\": 0, \"stored_messages\": 0, \"subscribers\": 0}\r\n\
             ]}\r\n";
         assert!(is_answer(answer.as_bytes()));

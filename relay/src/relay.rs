@@ -129,7 +129,7 @@ impl Relay {
         };
         let shared = Arc::new(Shared {
             desk: Mutex::new(Desk {
-                wanted: Wanted::new(&settings.channels, unix_now()),
+                wanted: Wanted::new(&settings.channels, settings.kept_back.clone(), unix_now()),
                 backlog: Backlog::new(bounds),
                 last_error: String::new(),
             }),
@@ -347,7 +347,8 @@ impl Runner {
                 self.complaints.statistics_answer();
                 self.viewers.listed(&listed);
                 let mut desk = self.shared.lock();
-                desk.backlog.figures.subscribers = listed.iter().map(|one| one.subscribers).sum();
+                desk.backlog.figures.subscribers =
+                    listed.iter().fold(0, |sum, one| one.subscribers.saturating_add(sum));
                 desk.wanted.listed(&listed, self.rounds.answered, self.settings.keep_ms, now_ms);
                 (self.rounds.answered_ms, self.rounds.answered) = (now_ms, asked);
             }

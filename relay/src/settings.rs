@@ -14,6 +14,8 @@ pub struct Settings {
     pub statistics: Option<Endpoint>,
     /// Channels that are relayed whether anybody listens or not.
     pub channels: Vec<ChannelName>,
+    /// A channel that is not relayed, whoever listens: not everybody may know of it.
+    pub kept_back: Option<ChannelName>,
     /// How long a channel's messages are gathered before they are posted, in milliseconds.
     pub flush_interval_ms: u64,
     /// Bytes of one post, at most, where it has more than one message.

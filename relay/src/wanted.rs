@@ -5,7 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use chatup_core::exchange::{Answer, ChannelTail, Event, Operation, Ticket};
-use chatup_core::message::{Publication, UnixMillis, is_deletion, time_of};
+use chatup_core::limits::CLOCK_SKEW_S;
+use chatup_core::message::{Publication, UnixMillis, is_deletion, is_unstored, time_of};
 use chatup_core::names::ChannelName;
 use chatup_core::position::Position;
 
@@ -48,6 +49,7 @@ struct Channel {
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
     channels: HashMap<ChannelName, Channel>,
+    kept_back: Option<ChannelName>,
     /// Which channel a question of opening is about.
     asked: HashMap<Ticket, ChannelName>,
     next_ticket: u128,
@@ -60,8 +62,8 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// With the channels that were named: what is said from now on.
-    pub(crate) fn new(named: &[ChannelName], now: UnixMillis) -> Wanted {
-        let mut wanted = Wanted::default();
+    pub(crate) fn new(named: &[ChannelName], kept_back: Option<ChannelName>, now: UnixMillis) -> Wanted {
+        let mut wanted = Wanted { kept_back, ..Wanted::default() };
         for name in named {
             wanted.begin(name, Since::Time(now), true, 0);
         }
@@ -69,7 +71,7 @@ impl Wanted {
     }
 
     fn begin(&mut self, name: &ChannelName, since: Since, named: bool, now_ms: u64) {
-        if !can_be_posted_to(name) {
+        if !can_be_posted_to(name) || self.kept_back.as_ref() == Some(name) {
             return;
         }
         let channel = Channel { stage: Stage::Closed(now_ms), since, named, heard_ms: now_ms, gap: false };
@@ -222,15 +224,25 @@ impl Channel {
     /// Posts of a channel's last messages what it lacks. Returns how many are no longer kept.
     fn catch_up(&mut self, tail: ChannelTail, post: &mut impl FnMut(&ChannelName, Arc<[u8]>)) -> u64 {
         let mut missed = 0;
-        // What stands before a deletion is gone.
-        let kept = tail.messages.iter().rposition(|one| is_deletion(&one.payload)).map_or(0, |at| at + 1);
+        // What stands before a deletion is gone. Nginx is told of that, unless it has nothing yet.
+        let deleted = tail.messages.iter().rposition(|one| is_deletion(&one.payload));
+        let kept = deleted.unwrap_or(0);
+        let mut live_from = 0;
         let from = match self.since {
             Since::Beginning(time) | Since::Time(time) => {
-                let old = |one: &Publication| time_of(&one.payload).is_none_or(|said| said < time);
+                // By whichever worker's clock.
+                let old = |one: &Publication| {
+                    time_of(&one.payload)
+                        .is_none_or(|said| said.0.saturating_add(CLOCK_SKEW_S * 1_000) < time.0)
+                };
                 let newer = tail.messages.iter().rposition(old).map(|at| at + 1);
                 // All that is kept was said since then: so may more have been.
                 self.gap = newer.is_none() && !tail.messages.is_empty() && tail.before.offset.0 > 0;
-                if matches!(self.since, Since::Time(_)) { newer.unwrap_or(0).max(kept) } else { kept }
+                live_from = newer.unwrap_or(0);
+                match self.since {
+                    Since::Time(_) => live_from.max(kept),
+                    _ => deleted.map_or(0, |at| at + 1),
+                }
             }
             Since::Message(last, said) => {
                 let same_epoch = last.epoch == tail.before.epoch;
@@ -248,8 +260,11 @@ impl Channel {
         };
         let said = tail.messages.last().and_then(|one| time_of(&one.payload));
         self.since = Since::Message(tail.messages.last().map_or(tail.before, position), said);
-        for publication in tail.messages.into_iter().skip(from) {
-            post(&tail.channel, publication.payload);
+        for (at, publication) in tail.messages.into_iter().enumerate().skip(from) {
+            // What is not stored is only for those who were there.
+            if at >= live_from || !is_unstored(&publication.payload) {
+                post(&tail.channel, publication.payload);
+            }
         }
         missed
     }

@@ -138,6 +138,11 @@ fn posted_texts_deletions_and_channels_that_were_named() {
     assert_eq!((channel.as_str(), list[0]["msg"].as_str()), ("m_lobby", Some("one")));
     assert_eq!(http::post(&own.worker, "/pub?id=news", "text/plain", "as it is").status, 200);
     assert_eq!(subscriber.frame(), ("news".to_owned(), "as it is".to_owned()));
+    let deletes = "DELETE /pub?id=news HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    assert_eq!(http::raw(&own.worker, deletes.as_bytes()).status, 200);
+    assert_eq!(subscriber.frame(), ("news".to_owned(), "Channel deleted".to_owned()));
+    let stats = own.wait_for_stats("posted", |stats| stats["relay"]["posted_messages"] == 3);
+    assert_eq!(stats["relay"]["refused_messages"], 0, "{stats}");
     // What a relay posts is not posted on: it might come from here.
     for (server, status) in [(&own, 403), (&nginx, 200)] {
         let request = "POST /pub?id=news HTTP/1.1\r\nHost: x\r\nUser-Agent: chatup-relay/9\r\nContent-Length: 1\r\n\

@@ -49,7 +49,7 @@ impl Config {
             .chain(self.redis.rules(role))
             .chain(self.history.rules())
             .chain(self.pushstream.rules())
-            .chain(self.relay.rules())
+            .chain(self.relay.rules(&self.pushstream.events_channel_id))
             .chain([(
                 "log.filter",
                 quoted(&self.log.filter),
@@ -142,6 +142,12 @@ impl PushStream {
                 "pushstream.wildcard_channel_max_qtd",
                 self.wildcard_channel_max_qtd.to_string(),
                 self.wildcard_channel_max_qtd == 0 || !self.wildcard_channel_prefix.is_empty(),
+                "0 where there is no wildcard_channel_prefix",
+            ),
+            (
+                "pushstream.max_number_of_wildcard_channels",
+                self.max_number_of_wildcard_channels.to_string(),
+                self.max_number_of_wildcard_channels == 0 || !self.wildcard_channel_prefix.is_empty(),
                 "0 where there is no wildcard_channel_prefix",
             ),
             (

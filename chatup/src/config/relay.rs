@@ -55,7 +55,8 @@ impl Default for Relay {
 const URL: &str = "empty, or http://HOST:PORT/PATH without user, password and arguments";
 
 impl Relay {
-    pub(super) fn rules(&self) -> Vec<Rule> {
+    /// What must hold; `events` is the channel that tells of the others, if there is one.
+    pub(super) fn rules(&self, events: &str) -> Vec<Rule> {
         let readable = |url: &str| url.is_empty() || Endpoint::parse(url).is_ok();
         // What has a user and a password in it is not shown.
         let shown = |url: &str| quoted(if url.contains('@') { super::Secret::REDACTED } else { url });
@@ -87,6 +88,12 @@ impl Relay {
                 "up to 1000 names of channels, without ? and not ending in .b and a number, such as \"m_lobby\" for the messages of a room",
             ),
             (
+                "relay.channels",
+                quoted(events),
+                events.is_empty() || !self.channels.iter().any(|name| name == events),
+                "without pushstream.events_channel_id: Nginx would show it to everybody",
+            ),
+            (
                 "relay.post_bytes_max",
                 self.post_bytes_max.to_string(),
                 POST_BYTES.contains(&self.post_bytes_max),
@@ -106,7 +113,7 @@ impl Relay {
     ///
     /// # Errors
     /// An address that is none.
-    pub fn settings(&self, flush_interval_ms: u32) -> Result<Option<Settings>, EndpointError> {
+    pub fn settings(&self, flush_interval_ms: u32, events: &str) -> Result<Option<Settings>, EndpointError> {
         if self.publisher_url.is_empty() {
             return Ok(None);
         }
@@ -115,6 +122,7 @@ impl Relay {
             publisher: Endpoint::parse(&self.publisher_url)?,
             statistics: statistics.map(|url| Endpoint::parse(url)).transpose()?,
             channels: self.channels.iter().filter_map(|name| ChannelName::new(name).ok()).collect(),
+            kept_back: ChannelName::new(events).ok(),
             flush_interval_ms: flush_interval_ms.into(),
             post_bytes_max: self.post_bytes_max,
             waiting_bytes_max: self.waiting_bytes_max,
@@ -167,7 +175,7 @@ mod tests {
             (Relay { keep_s: KEEP_S_MAX + 1, ..given }, "relay.keep_s = 604801: must be 0 to 604800"),
         ];
         for (relay, expected) in table {
-            let wanted = relay.settings(0).map(|settings| settings.is_some());
+            let wanted = relay.settings(0, "").map(|settings| settings.is_some());
             let config = Config { relay, ..Config::default() };
             match config.check(Role::AllInOne) {
                 Ok(()) => {
@@ -179,6 +187,41 @@ mod tests {
                     assert!(!expected.is_empty() && error.contains(expected), "{error}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_pushstream_settings_need_and_forbid() {
+        let table: [(fn(&mut Config), &str); 4] = [
+            (|config| config.pushstream.events_channel_id = "evs".into(), ""),
+            (
+                |config| {
+                    config.pushstream.events_channel_id = "evs".into();
+                    config.relay = Relay {
+                        publisher_url: "http://a/pub".into(),
+                        channels: vec!["evs".into()],
+                        ..Relay::default()
+                    };
+                },
+                "relay.channels = \"evs\": must be without pushstream.events_channel_id",
+            ),
+            (
+                |config| config.pushstream.max_number_of_wildcard_channels = 3,
+                "pushstream.max_number_of_wildcard_channels = 3: must be 0 where there is no",
+            ),
+            (
+                |config| config.pushstream.wildcard_channel_max_qtd = 3,
+                "pushstream.wildcard_channel_max_qtd = 3: must be 0 where there is no",
+            ),
+        ];
+        for (change, expected) in table {
+            let mut config = Config::default();
+            change(&mut config);
+            let wrong = config.check(Role::AllInOne).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(
+                wrong.contains(expected) && wrong.is_empty() == expected.is_empty(),
+                "{expected}: {wrong}"
+            );
         }
     }
 }

@@ -67,7 +67,7 @@ pub enum Refused {
     NotText,
     /// No such method.
     Method,
-    /// A relay, where what is published is relayed.
+    /// A relay, where what it posts might come back to it.
     Loop,
 }
 
@@ -80,7 +80,7 @@ impl Refused {
             Refused::Empty => (400, "Empty post requests are not allowed."),
             Refused::NotText => (400, "Only UTF-8 can be published."),
             Refused::Method => (405, ""),
-            Refused::Loop => (403, "What is published here is relayed, so no relay may publish here."),
+            Refused::Loop => (403, "No relay may publish here: what it posts might come back to it."),
         }
     }
 }
@@ -129,7 +129,7 @@ pub fn read(
         return Err(Refused::Method);
     }
     let agent = headers.get(http::header::USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
-    if settings.relays && agent.starts_with(RELAY_AGENT_BEGINNING) {
+    if settings.refuses_relays && agent.starts_with(RELAY_AGENT_BEGINNING) {
         return Err(Refused::Loop);
     }
     let channels = named(query, settings).map_err(Refused::Channel)?;

@@ -159,8 +159,8 @@ impl Publisher {
 pub struct Settings {
     /// Where is published.
     pub publishers: Vec<Publisher>,
-    /// Whether what is published here is posted to others.
-    pub relays: bool,
+    /// Whether no relay may publish here: what it posts might come back to it.
+    pub refuses_relays: bool,
     /// Where is told how channels are doing.
     pub statistics: Vec<String>,
     /// The machine's name, and the process's number, as statistics tell them.
@@ -201,7 +201,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             publishers: Vec::new(),
-            relays: false,
+            refuses_relays: false,
             statistics: Vec::new(),
             host: (String::new(), 0),
             locations: Vec::new(),

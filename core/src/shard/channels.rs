@@ -149,8 +149,10 @@ impl Shard {
             exists: false,
         };
         let index = self.channels.insert(channel).index;
-        self.channels_owned += usize::from(name.owner(self.shards) == self.shard);
-        self.wildcards_open += usize::from(self.is_wildcard(name));
+        let (owned, wildcard) = (name.owner(self.shards) == self.shard, self.is_wildcard(name));
+        self.channels_owned += usize::from(owned);
+        self.wildcards_open += usize::from(wildcard);
+        self.wildcards_owned += usize::from(owned && wildcard);
         self.channel_index.insert(name.clone(), index);
         self.fetch_channel(name, outside);
         index

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::exchange::{Operation, Publish};
-use crate::limits::{EVENTS_PER_TURN_MAX, EVENTS_WAITING_MAX, GONE_TOLD_AFTER_MS};
+use crate::limits::{EVENTS_PER_S_MAX, EVENTS_WAITING_MAX, EVENTS_WINDOW_MS, GONE_TOLD_AFTER_MS};
 use crate::message::{self, Posted};
 use crate::names::ChannelName;
 use crate::position::MessageId;
@@ -53,12 +53,14 @@ pub(super) struct Events {
     telling: VecDeque<(Happened, ChannelName)>,
     /// Channels that were deleted, and when that is told: when all have gone who subscribed to them.
     gone: VecDeque<(u64, ChannelName)>,
+    /// The present window of time, and how many have been told in it.
+    window: (u64, u64),
 }
 
 impl Events {
     pub(super) fn new(channel: ChannelName) -> Events {
-        let (noted, telling, gone) = Default::default();
-        Events { channel, held: None, noted, telling, gone }
+        let (noted, telling, gone, window) = Default::default();
+        Events { channel, held: None, noted, telling, gone, window }
     }
 
     fn tell(&mut self, what: Happened, name: ChannelName) {
@@ -191,19 +193,24 @@ impl Shard {
         }
         let mut telling = std::mem::take(&mut events.telling);
         let channel = events.channel.clone();
-        for _ in 0..EVENTS_PER_TURN_MAX {
+        let (window, told) = events.window;
+        let now = now_ms / EVENTS_WINDOW_MS;
+        let mut told = if window == now { told } else { 0 };
+        while told < EVENTS_PER_S_MAX * EVENTS_WINDOW_MS / 1_000 {
             let Some((what, name)) = telling.front() else { break };
             let id = MessageId::from_random(outside.random());
             let payload = message::posted(&event(*what, name), id, self.now.unix);
             let publish = Publish { channel: channel.clone(), sender: None, key: None, id, payload };
             if self.try_broker(NO_TICKET, Operation::Publish(publish), outside).is_err() {
+                self.behind = true;
                 break;
             }
             telling.pop_front();
+            told += 1;
         }
-        self.behind |= !telling.is_empty();
         if let Some(events) = self.events.as_deref_mut() {
             events.telling = telling;
+            events.window = (now, told);
         }
     }
 }

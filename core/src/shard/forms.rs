@@ -2,7 +2,6 @@
 //! PushStream locations have them. The plain log stays the truth; the others follow it when somebody is
 //! sent something who wants them.
 
-use crate::limits::OWN_BEGINNING_BYTES_MAX;
 use crate::names::ChannelName;
 use crate::position::Offset;
 use crate::pushstream::{Framing, Location, Mode, Settings};
@@ -128,6 +127,7 @@ impl Forms {
         name: &ChannelName,
         (form, location): (Form, &Location),
         wanted: &Wanted<'_>,
+        own_bytes_max: usize,
     ) -> (Offset, Vec<Vec<u8>>) {
         let (deleted, unstored) = (wanted.deleted, wanted.unstored);
         let wanted = past::place(plain, wanted);
@@ -142,19 +142,19 @@ impl Forms {
             end = end.next();
         }
         if unstored.behind(wanted) > 0 {
-            // Among what is not for it, each by itself; unless that were so much that it would fill its socket.
+            // Among what is not for it, each by itself; unless that were too much to be written for it alone.
             let run = plain.run_after(wanted, usize::MAX);
             let stored = |index: &usize| !unstored.has(Offset(run.before.0 + *index as u64 + 1));
             let (mut frames, mut bytes) = (Vec::new(), 0);
             for index in (0..run.ids.len()).filter(stored) {
                 let frame = rendered.frame(&run, &(index..index + 1), (name, location), deleted);
                 bytes += frame.len();
-                if bytes > OWN_BEGINNING_BYTES_MAX {
+                if bytes > own_bytes_max {
                     break;
                 }
                 frames.push(frame);
             }
-            if bytes <= OWN_BEGINNING_BYTES_MAX {
+            if bytes <= own_bytes_max {
                 return (head, frames);
             }
         }

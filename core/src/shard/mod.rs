@@ -185,6 +185,8 @@ pub struct Shard {
     channels_owned: usize,
     /// Of all open here, those whose names have the prefix of wildcard channels.
     wildcards_open: usize,
+    /// Of those owned here, likewise.
+    wildcards_owned: usize,
     call_reader: CallReader,
     wheel: Wheel,
     /// Channels with something new since the last turn.
@@ -270,6 +272,7 @@ impl Shard {
             channel_index: HashMap::new(),
             channels_owned: 0,
             wildcards_open: 0,
+            wildcards_owned: 0,
             call_reader: CallReader::default(),
             wheel: Wheel::new(),
             dirty: Vec::new(),

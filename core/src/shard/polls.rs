@@ -1,6 +1,8 @@
 //! PushStream's polls: requests that are answered once, with all that is there or else with the next that
 //! comes. One that waits is a subscriber like any other; what it is sent is its answer.
 
+use std::sync::Arc;
+
 use crate::http_answer::Asker;
 use crate::position::Offset;
 use crate::pushstream::stamp::write_places;
@@ -59,28 +61,29 @@ impl Shard {
 
     /// All channels of a poll are open: it is answered, or waits.
     fn begin_poll(&mut self, key: Key, want: &Want, items: &[PendingChannel], outside: &mut impl Outside) {
-        let Some(location) = self.services.pushstream.locations.get(want.location).cloned() else {
+        let settings = Arc::clone(&self.services.pushstream);
+        let Some(location) = settings.locations.get(want.location) else {
             return self.refuse_pushstream(key, Refusal::BadRequest, outside);
         };
         let Some(form) = self.connections.get(key).map(|connection| connection.form) else { return };
-        if let Some(bad) = self.unwanted(want, items, &location) {
+        if let Some(bad) = self.unwanted(want, items, location) {
             self.let_go_of(items);
             return self.refuse_wanted(key, bad, outside);
         }
         let mut places = Vec::with_capacity(items.len());
         for (item, wanted) in items.iter().zip(&want.channels) {
-            let begun = self.beginning_of(item.channel, (form, &location), &wanted.since);
+            let begun = self.beginning_of(item.channel, (form, location), &wanted.since, usize::MAX);
             let Some((cursor, rest)) = begun else { continue };
             places.push(At { channel: item.channel, cursor, rest });
         }
-        let found = self.found(&places, (form, &location));
+        let found = self.found(&places, (form, location));
         if !found.texts.is_empty() {
             self.let_go_of(items);
-            return self.answer_poll_with(key, &location, &found, outside);
+            return self.answer_poll_with(key, location, &found, outside);
         }
         if want.mode == Mode::Polling {
             self.let_go_of(items);
-            return self.answer_in_vain(key, &location, want, outside);
+            return self.answer_in_vain(key, location, want, outside);
         }
         for At { channel, cursor, .. } in places {
             let Some(slot) = self.add_subscriber(key, channel) else { continue };
@@ -123,18 +126,17 @@ impl Shard {
         let Some(poll) = connection.talk.as_deref().and_then(|talk| talk.poll.as_deref()) else {
             return false;
         };
-        let Some(location) = self.services.pushstream.locations.get(poll.location).cloned() else {
-            return false;
-        };
+        let settings = Arc::clone(&self.services.pushstream);
+        let Some(location) = settings.locations.get(poll.location) else { return false };
         let form = connection.form;
         let at = |one: &Subscription| At { channel: one.channel, cursor: one.cursor, rest: Vec::new() };
         let places: Vec<At> = connection.subscriptions.iter().map(at).collect();
         if places.is_empty() {
             return false;
         }
-        let found = self.found(&places, (form, &location));
+        let found = self.found(&places, (form, location));
         if !found.texts.is_empty() {
-            self.answer_poll_with(key, &location, &found, outside);
+            self.answer_poll_with(key, location, &found, outside);
         }
         !found.texts.is_empty()
     }
@@ -153,7 +155,8 @@ impl Shard {
     pub(super) fn poll_in_vain(&mut self, key: Key, outside: &mut impl Outside) {
         let Some(connection) = self.connections.get(key) else { return };
         let Some(poll) = connection.talk.as_deref().and_then(|talk| talk.poll.as_deref()) else { return };
-        let Some(location) = self.services.pushstream.locations.get(poll.location).cloned() else { return };
+        let settings = Arc::clone(&self.services.pushstream);
+        let Some(location) = settings.locations.get(poll.location) else { return };
         let place = |one: &Subscription| {
             let log = self.channels.at(one.channel)?.log.as_ref()?;
             Some(Place::of(log.head().epoch, one.cursor))

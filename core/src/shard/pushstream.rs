@@ -1,9 +1,12 @@
 //! Subscribers that speak PushStream: what they want stands in their request, and what they are refused
 //! comes as the end of the WebSocket.
 
+use std::sync::Arc;
+
 use crate::exchange::{Operation, Publish};
 use crate::http_answer::{self, Asker, NEVER_KEPT};
 use crate::http_head::Stream;
+use crate::limits::OWN_BEGINNING_BYTES_MAX;
 use crate::message::{self, Posted};
 use crate::names::ChannelName;
 use crate::position::{MessageId, Offset};
@@ -98,10 +101,11 @@ impl Shard {
         items: &[PendingChannel],
         outside: &mut impl Outside,
     ) {
-        let Some(location) = self.services.pushstream.locations.get(want.location).cloned() else {
+        let settings = Arc::clone(&self.services.pushstream);
+        let Some(location) = settings.locations.get(want.location) else {
             return self.refuse_pushstream(key, Refusal::BadRequest, outside);
         };
-        if let Some(bad) = self.unwanted(want, items, &location) {
+        if let Some(bad) = self.unwanted(want, items, location) {
             self.let_go_of(items);
             return self.refuse_wanted(key, bad, outside);
         }
@@ -123,9 +127,10 @@ impl Shard {
             let head = http_answer::stream_head(kind, *framing, asker, allowed);
             control.extend_from_slice(head.as_bytes());
         }
-        wire::beginning(&location, framing, control);
+        wire::beginning(location, framing, control);
         for (item, wanted) in items.iter().zip(&want.channels) {
-            let begun = self.beginning_of(item.channel, (form, &location), &wanted.since);
+            let own_max = OWN_BEGINNING_BYTES_MAX;
+            let begun = self.beginning_of(item.channel, (form, location), &wanted.since, own_max);
             let Some((cursor, rest)) = begun else { continue };
             if let Some(connection) = self.connections.get_mut(key) {
                 rest.iter().for_each(|text| connection.control().extend_from_slice(text));
@@ -165,19 +170,20 @@ impl Shard {
         None
     }
 
-    /// Where in a channel somebody begins.
+    /// Where in a channel somebody begins, for whom so many bytes may be written alone.
     pub(super) fn beginning_of(
         &mut self,
         channel: u32,
         (form, location): (Form, &Location),
         since: &Since,
+        own_bytes_max: usize,
     ) -> Option<(Offset, Vec<Vec<u8>>)> {
         let entry = self.channels.at_mut(channel)?;
         let times = (self.flush_interval_ms, self.now.unix.0);
         let gone = (entry.deleted_at, &entry.unstored);
         let wanted = Wanted::of(&self.services.pushstream, since, times, gone);
         let log = entry.log.as_ref()?;
-        Some(entry.forms.begin(log, &entry.name, (form, location), &wanted))
+        Some(entry.forms.begin(log, &entry.name, (form, location), &wanted, own_bytes_max))
     }
 
     /// It cannot have what it wants, in the module's words.

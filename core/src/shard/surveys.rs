@@ -48,15 +48,15 @@ impl Shard {
     /// What is here of these channels. Only their owner tells of their messages.
     pub(super) fn survey(&self, of: &Of) -> Survey {
         let mut survey = Survey::default();
-        let wildcards = !self.services.pushstream.wildcard_prefix.is_empty();
         let places: Vec<(ChannelName, u32)> = match of {
-            // How many there are in all is known, unless they are of two kinds.
-            Of::Named(names) if !wildcards => {
-                survey.channels = self.channels_owned as u64;
+            // How many there are in all is known: each publishing asks for it, so none of them is looked at.
+            Of::Named(names) => {
+                survey.channels = (self.channels_owned - self.wildcards_owned) as u64;
+                survey.wildcard_channels = self.wildcards_owned as u64;
                 let known = |name: &ChannelName| Some((name.clone(), *self.channel_index.get(name)?));
                 names.iter().filter_map(known).collect()
             }
-            Of::Named(_) | Of::Prefix(_) | Of::Summary => {
+            Of::Prefix(_) | Of::Summary => {
                 let all = self.channel_index.iter();
                 all.map(|(name, index)| (name.clone(), *index)).collect()
             }
@@ -72,16 +72,16 @@ impl Shard {
                 continue;
             }
             let wildcard = self.services.pushstream.is_wildcard(name.as_str());
-            let counts = owned && (wildcards || !matches!(of, Of::Named(_)));
+            let counts = owned && !matches!(of, Of::Named(_));
             survey.channels += u64::from(counts && !wildcard);
-            survey.wildcard_channels += u64::from(owned && wildcard);
+            survey.wildcard_channels += u64::from(counts && wildcard);
             if !events {
                 survey.totals.published += published;
                 survey.totals.stored += stored;
             }
             survey.totals.subscribers += subscribers;
             let told = match of {
-                Of::Named(names) => names.contains(&name),
+                Of::Named(_) => true,
                 Of::Prefix(prefix) => name.as_str().starts_with(prefix),
                 Of::Summary => false,
             };

@@ -109,9 +109,12 @@ impl Shard {
     pub(super) fn drop_channel(&mut self, key: Key) -> Option<Channel> {
         let channel = self.channels.remove(key)?;
         self.channel_index.remove(&channel.name);
-        self.wildcards_open -= usize::from(self.is_wildcard(&channel.name));
         self.crowded -= usize::from(channel.pass.crowded);
-        self.channels_owned -= usize::from(channel.name.owner(self.shards) == self.shard);
+        let (owned, wildcard) =
+            (channel.name.owner(self.shards) == self.shard, self.is_wildcard(&channel.name));
+        self.channels_owned -= usize::from(owned);
+        self.wildcards_open -= usize::from(wildcard);
+        self.wildcards_owned -= usize::from(owned && wildcard);
         Some(channel)
     }
 }

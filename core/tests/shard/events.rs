@@ -2,7 +2,7 @@
 //! waits for it.
 
 use chatup_core::exchange::Operation;
-use chatup_core::limits::{GONE_TOLD_AFTER_MS, Limits};
+use chatup_core::limits::{EVENTS_PER_S_MAX, GONE_TOLD_AFTER_MS, Limits};
 use chatup_core::message::read_posted;
 use chatup_core::names::ChannelName;
 use chatup_core::pushstream::Settings;
@@ -162,4 +162,39 @@ fn nothing_waits_for_it_and_without_it_nothing_is_told() {
     rig.pass(200);
     assert_eq!(told(&mut rig), "unsubscribed q, destroyed q");
     assert!(!rig.shard.is_behind());
+}
+
+#[test]
+fn a_flood_of_them_leaves_room_for_messages() {
+    let mut rig = rig(Some("evs"));
+    told(&mut rig);
+    let native = rig.open();
+    let (mut seconds, mut most) = (0, 0);
+    let (mut calls, mut events) = (0, 0);
+    while seconds < 3 {
+        let mut in_a_second = 0;
+        for _ in 0..10 {
+            for _ in 0..200 {
+                calls += 2;
+                let call = |call| format!(r#"{{"id":{calls},"call":"{call}","channels":["q"]}}"#);
+                rig.text(native, &call("subscribe"));
+                rig.text(native, &call("unsubscribe"));
+                in_a_second += told(&mut rig).split(", ").filter(|event| !event.is_empty()).count();
+            }
+            rig.pass(100);
+        }
+        (seconds, most, events) = (seconds + 1, most.max(in_a_second), events + in_a_second);
+    }
+    assert!(most as u64 <= EVENTS_PER_S_MAX, "{most} in a second");
+    assert!(events > 1_000, "{events} events of {calls} calls");
+    // What waits is told later, and all that follows.
+    let mut last = String::new();
+    for _ in 0..200 {
+        rig.pass(128);
+        let now = told(&mut rig);
+        if !now.is_empty() {
+            last = now;
+        }
+    }
+    assert!(last.ends_with("unsubscribed q, destroyed q"), "{last}");
 }

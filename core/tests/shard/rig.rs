@@ -116,7 +116,12 @@ impl Rig {
             rules: chatup_core::session::Rules { anonymous_subscribe, ..rules(limits) },
             slow_subscribers: slow,
             flush_interval_ms,
-            services: Services { origins: Origins::loopback(), deflate: true, pushstream, socket_io: true },
+            services: Services {
+                origins: Origins::loopback(),
+                deflate: true,
+                pushstream: pushstream.into(),
+                socket_io: true,
+            },
             shared_store: false,
         };
         let (shard, world) = (Shard::new(config), World::default());

@@ -39,7 +39,7 @@ const ALL: &str = "?time=Thu%2C%2001%20Jan%201970%2000%3A00%3A00%20GMT&tag=0";
 fn whoever_would_be_sent_much_is_sent_all() {
     let mut rig = rig(u32::MAX);
     let (_listener, _) = get(&mut rig, "/ws/a");
-    let text = "x".repeat(1_000);
+    let text = "x".repeat(2_000);
     for number in 1..=40 {
         let unstored = if number == 20 { r#","unstored":true"# } else { "" };
         let message = format!(r#"{{"text":"{number}{text}"{unstored},"i":"0{number}","d":784111777}}"#);
@@ -55,6 +55,9 @@ fn whoever_would_be_sent_much_is_sent_all() {
     assert_eq!(numbers(&some).last(), Some(&40));
     let (_, all) = get(&mut rig, &format!("/ws/a{ALL}"));
     assert_eq!(numbers(&all), (1..=40).collect::<Vec<_>>(), "none is missing");
+    // A poll has no socket to fill.
+    let (_, polled) = get(&mut rig, &format!("/poll/a{ALL}"));
+    assert_eq!(numbers(&polled), (1..=40).filter(|number| *number != 20).collect::<Vec<_>>());
 }
 
 #[test]

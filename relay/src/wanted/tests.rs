@@ -58,10 +58,15 @@ fn opened(wanted: &mut Wanted) -> Ticket {
 
 #[test]
 fn what_is_posted_of_a_channel_newly_opened() {
-    let messages = [(1, 1_000), (2, 2_000), (3, 3_000)];
+    let messages = [(1, 11_000), (2, 12_000), (3, 13_000)];
     // How often Nginx was posted to, when it was asked the last time, and what is posted.
-    let table: [(u64, u64, &[u64]); 5] =
-        [(0, 9_000, &[1, 2, 3]), (7, 0, &[1, 2, 3]), (7, 2_000, &[2, 3]), (7, 2_001, &[3]), (7, 9_000, &[])];
+    let table: [(u64, u64, &[u64]); 5] = [
+        (0, 19_000, &[1, 2, 3]),
+        (7, 0, &[1, 2, 3]),
+        (7, 17_000, &[2, 3]),
+        (7, 17_001, &[3]),
+        (7, 19_000, &[]),
+    ];
     for (published, before, expected) in table {
         let mut wanted = Wanted::default();
         wanted.listed(&[listed("m_a", published, 1), listed("m_b", 5, 0)], UnixMillis(before), 100, 0);
@@ -78,7 +83,7 @@ fn what_was_said_and_is_no_longer_kept_is_told() {
     // Of a channel that was at 7 when these were said; and whether Nginx had been asked before.
     let messages = [(8, 1_000), (9, 2_000)];
     for (published, before, offset, gap) in
-        [(0, 500, 7, true), (5, 500, 7, true), (0, 1_500, 7, false), (5, 1_500, 7, false), (0, 500, 0, false)]
+        [(0, 500, 7, true), (5, 500, 7, true), (0, 6_500, 7, false), (5, 6_500, 7, false), (0, 500, 0, false)]
     {
         let mut wanted = Wanted::default();
         wanted.listed(&[listed("m_a", published, 1)], UnixMillis(before), 100, 0);
@@ -90,12 +95,53 @@ fn what_was_said_and_is_no_longer_kept_is_told() {
 
 #[test]
 fn what_stands_before_a_deletion_is_not_posted() {
-    let mut tail = tail(1, 0, &[(1, 1_000), (2, 2_000), (3, 3_000)]);
-    tail.messages[1].payload = Arc::from(*br#"{"text":"","deletes":true,"i":"x","d":2}"#);
-    let mut wanted = Wanted::default();
-    wanted.listed(&[listed("m_a", 0, 1)], UnixMillis(0), 100, 0);
+    let mut tail = tail(1, 0, &[(1, 11_000), (2, 12_000), (3, 13_000)]);
+    tail.messages[1].payload = Arc::from(*br#"{"text":"","deletes":true,"i":2,"d":12}"#);
+    // How often Nginx was posted to, when it was asked the last time, and what is posted: the deletion, too, if
+    // Nginx may have what it deletes and was not told yet.
+    let table: [(u64, u64, &[u64]); 4] =
+        [(0, 0, &[3]), (7, 0, &[2, 3]), (7, 17_000, &[2, 3]), (7, 17_001, &[3])];
+    for (published, before, expected) in table {
+        let mut wanted = Wanted::default();
+        wanted.listed(&[listed("m_a", published, 1)], UnixMillis(before), 100, 0);
+        let ticket = opened(&mut wanted);
+        let answer = Event::Answer(ticket, Answer::Opened(tail.clone()));
+        assert_eq!(posted(&mut wanted, answer), expected, "{published} {before}");
+    }
+    // Deleted while the broker could not say so, behind what was posted.
+    let mut wanted = Wanted::new(&[name("m_a")], None, UnixMillis(0));
     let ticket = opened(&mut wanted);
-    assert_eq!(posted(&mut wanted, Event::Answer(ticket, Answer::Opened(tail))), [3]);
+    let first = ChannelTail { messages: tail.messages[..1].to_vec(), ..tail.clone() };
+    assert_eq!(posted(&mut wanted, Event::Answer(ticket, Answer::Opened(first))), [1]);
+    assert_eq!(posted(&mut wanted, Event::Renewed(tail.clone())), [2, 3]);
+    assert_eq!(posted(&mut wanted, Event::Renewed(tail)), [0; 0]);
+}
+
+#[test]
+fn what_is_not_stored_is_posted_to_those_who_were_there() {
+    let mut tail = tail(1, 0, &[(1, 11_000), (2, 12_000), (3, 13_000), (4, 14_000)]);
+    for at in [1, 3] {
+        let text = format!(r#"{{"text":"","unstored":true,"i":{},"d":{}}}"#, at + 1, at + 11);
+        tail.messages[at].payload = text.into_bytes().into();
+    }
+    let table: [(u64, u64, &[u64]); 3] =
+        [(0, 30_000, &[1, 3]), (0, 18_000, &[1, 3, 4]), (7, 0, &[1, 2, 3, 4])];
+    for (published, before, expected) in table {
+        let mut wanted = Wanted::default();
+        wanted.listed(&[listed("m_a", published, 1)], UnixMillis(before), 100, 0);
+        let ticket = opened(&mut wanted);
+        let answer = Event::Answer(ticket, Answer::Opened(tail.clone()));
+        assert_eq!(posted(&mut wanted, answer), expected, "{published} {before}");
+    }
+}
+
+#[test]
+fn what_is_kept_back_is_not_opened_however_many_listen() {
+    let mut wanted = Wanted::new(&[name("evs")], Some(name("evs")), UnixMillis(0));
+    wanted.listed(&[listed("evs", 0, 9), listed("m_a", 0, 1)], UnixMillis(0), 100, 0);
+    let (_, operation) = wanted.next(0).unwrap();
+    assert!(matches!(operation, Operation::Open(channel) if channel == name("m_a")));
+    assert_eq!((wanted.next(0).map(|_| ()), wanted.len()), (None, 1));
 }
 
 #[test]
@@ -127,7 +173,7 @@ fn what_is_posted_of_a_channel_that_begins_anew() {
 
 #[test]
 fn silent_channels_go_and_named_ones_stay() {
-    let mut wanted = Wanted::new(&[name("m_named")], UnixMillis(0));
+    let mut wanted = Wanted::new(&[name("m_named")], None, UnixMillis(0));
     wanted.listed(&[listed("m_a", 0, 1)], UnixMillis(0), 100, 0);
     for channel in ["m_named", "m_a"] {
         let ticket = opened(&mut wanted);

@@ -1,12 +1,26 @@
 //! The project's configurations for a stock Nginx: each is in order, and carries traffic to the real program.
 //! (What `pushstream.conf` carries is in `conformance.rs`.)
 
-use std::path::Path;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use chatup_tests::nginx::{self, Nginx};
-use chatup_tests::{Client, Server, server};
+use chatup_tests::{Client, PATIENCE, Server, server};
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
+
+/// A folder with a certificate for the names in `front.conf`.
+fn certificate() -> PathBuf {
+    let folder = server::scratch("certificates");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let names = ["chat.example.org".to_owned(), "chat1.example.org".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    std::fs::write(folder.join("fullchain.pem"), made.cert.pem()).expect("it is written");
+    std::fs::write(folder.join("privkey.pem"), made.signing_key.serialize_pem()).expect("it is written");
+    folder
+}
 
 /// Nginx with `front.conf`, for these.
 struct Front {
@@ -17,12 +31,7 @@ struct Front {
 
 impl Front {
     fn start(server: &Server) -> Front {
-        let folder = server::scratch("certificates");
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let names = ["chat.example.org".to_owned(), "chat1.example.org".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-        std::fs::write(folder.join("fullchain.pem"), made.cert.pem()).expect("it is written");
-        std::fs::write(folder.join("privkey.pem"), made.signing_key.serialize_pem()).expect("it is written");
+        let folder = certificate();
         let (https, http) = (nginx::free_port(), nginx::free_port());
         let changes = [
             ("listen 443", &*format!("listen 127.0.0.1:{https}")),
@@ -156,4 +165,66 @@ fn the_front_carries_everything_and_lets_nobody_else_publish() {
     }
     assert!(front.text(worker, "/ws/../pub?id=m_lobby", &["--path-as-is"]).starts_with("HTTP/2 400"));
     assert!(front.text(worker, "/else", &[]).starts_with("HTTP/2 404"));
+}
+
+/// A request over plain HTTP, from this address of this machine, with what a proxy says before it.
+fn ask(port: u16, from: [u8; 4], before: &str, more: &str) -> u16 {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((from, 0)).into()).expect("an address of this machine");
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("Nginx listens");
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    let request = format!(
+        "{before}GET /channels-stats HTTP/1.1\r\nHost: chat1.example.org\r\nConnection: close\r\n{more}\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("it is sent");
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn a_proxy_in_front_is_believed_if_it_is_the_one_that_was_named() {
+    let server = Server::start(&["--set=pushstream.enabled=true"]);
+    let (named, other) = ([127, 0, 0, 8], [127, 0, 0, 9]);
+    let said = |address: &str| format!("PROXY TCP4 {address} 127.0.0.1 1000 80\r\n");
+    let header = |address: &str| format!("X-Forwarded-For: {address}\r\n");
+    for (file, certificates) in [("front.conf", true), ("pushstream.conf", false)] {
+        for by_protocol in [true, false] {
+            let port = nginx::free_port();
+            let listen =
+                format!("listen 127.0.0.1:{port}{}", if by_protocol { " proxy_protocol" } else { "" });
+            let (set, from) = ("#set_real_ip_from 192.0.2.10;", "set_real_ip_from 127.0.0.8;");
+            let by = if by_protocol { "proxy_protocol" } else { "X-Forwarded-For" };
+            let by = format!("real_ip_header {by};");
+            let folder = certificates.then(certificate);
+            let mut changes = vec![
+                (set, from),
+                ("#real_ip_header proxy_protocol;", &*by),
+                ("listen 80", &*listen),
+                ("127.0.0.1:42633", &*server.worker),
+            ];
+            let path = folder.as_ref().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
+            let https = format!("listen 127.0.0.1:{}", nginx::free_port());
+            if certificates {
+                // With pages that are on http.
+                changes.extend([("/etc/ssl/chatup/", &*path), ("listen 443", &https), ("return 308", "#")]);
+            }
+            let checked = Nginx::checked(&nginx::file(file), &changes);
+            let _nginx = Nginx::start(&checked, port);
+            for (from, address, status) in [
+                (named, "192.0.2.7", 403),
+                (named, "127.0.0.1", 200),
+                (other, "127.0.0.1", 403),
+                ([127, 0, 0, 1], "192.0.2.7", 200),
+            ] {
+                let (before, more) = match by_protocol {
+                    true => (said(address), String::new()),
+                    false => (String::new(), header(address)),
+                };
+                assert_eq!(ask(port, from, &before, &more), status, "{file} {by} {from:?} {address}");
+            }
+            folder.map(std::fs::remove_dir_all);
+        }
+    }
 }

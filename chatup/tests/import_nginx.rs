@@ -71,8 +71,13 @@ fn files_that_are_included() {
 }
 
 #[test]
+fn what_was_refused_is_refused() {
+    check("refusals");
+}
+
+#[test]
 fn a_stock_nginx_takes_each_site() {
-    for name in ["modes", "relay", "arguments", "includes"] {
+    for name in ["modes", "relay", "arguments", "includes", "refusals"] {
         let prefix = std::env::temp_dir().join(format!("chatup-import-{}-{name}", std::process::id()));
         fs::create_dir_all(prefix.join("logs")).unwrap();
         for file in ["types.conf", "passwords"] {

@@ -14,6 +14,12 @@ use super::walk::{PREFIX, Scope, Walk};
 /// The module's default for `message_template`, and ours for a location.
 const TEMPLATE: &str = "~text~";
 
+/// Whether a browser runs scripts in what has this content type.
+fn is_markup(kind: &str) -> bool {
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "text/html" || kind == "text/xml" || kind.ends_with("/xml") || kind.ends_with("+xml")
+}
+
 /// What is wrong with a name for a mode.
 fn modes(known: &[(&str, LocationMode)]) -> String {
     let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
@@ -130,7 +136,18 @@ impl<'a> Walk<'a> {
             } else {
                 let path = self.one(said)?;
                 match self.files.read(path) {
-                    Ok(text) => Some(text),
+                    Ok(text) => {
+                        if !path.starts_with('/') {
+                            self.remark(
+                                said,
+                                format!(
+                                    "{path} was read from the directory of Nginx's configuration; the module \
+                                     reads it from the one that Nginx was started in: see that it is the same"
+                                ),
+                            );
+                        }
+                        Some(text)
+                    }
                     Err(error) => {
                         self.remark(
                             said,
@@ -162,6 +179,13 @@ impl<'a> Walk<'a> {
             match said.filter(|_| !is_type) {
                 Some(said) => self.remark(said, "default_type is not carried over: it is no content type"),
                 None => kind.clone_into(&mut location.default_type),
+            }
+            if let Some(said) = said.filter(|_| is_markup(&location.default_type)) {
+                self.remark(
+                    said,
+                    "what users write is shown as a page of this site here, scripts included: see that \
+                     nobody publishes < and & unescaped, or take another default_type",
+                );
             }
         }
     }

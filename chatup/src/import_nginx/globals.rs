@@ -1,5 +1,6 @@
 //! The module's directives of the whole server, and what is said of those that have no place here.
 
+use crate::config::pushstream::LOCATIONS_MAX;
 use crate::config::tables::StatsFrom;
 use chatup_core::limits::CHANNEL_NAME_BYTES_MAX;
 use chatup_core::names::ChannelName;
@@ -69,6 +70,12 @@ const MESSAGE_TTL_S: u64 = 1_800;
 /// The default of `history.size`.
 const HISTORY_SIZE: u64 = 100;
 
+/// Whether some channels are wildcard channels.
+fn has_wildcards(http: &Scope<'_, '_>) -> bool {
+    let prefix = http.module("wildcard_channel_prefix").and_then(|directive| directive.word(1));
+    prefix.is_some_and(|prefix| !prefix.is_empty())
+}
+
 /// What is known of all locations together.
 #[derive(Default)]
 pub(super) struct Notes<'a> {
@@ -85,6 +92,8 @@ pub(super) struct Notes<'a> {
     pub(super) guarded: Option<&'a Directive>,
     /// The first location whose content type the module takes from a path's ending.
     pub(super) by_ending: Option<&'a Directive>,
+    /// The worker's paths whose user agents are padded for, and what says so.
+    pub(super) padded: Vec<(String, &'a Directive)>,
 }
 
 impl<'a> Walk<'a> {
@@ -184,6 +193,13 @@ impl<'a> Walk<'a> {
         }
         for (directive, name) in counted {
             self.number(directive)?;
+            if name == "max_number_of_wildcard_channels" && !has_wildcards(http) {
+                self.settings.max_number_of_wildcard_channels = 0;
+                let text = "max_number_of_wildcard_channels is not carried over: without \
+                            push_stream_wildcard_channel_prefix there are no such channels";
+                self.remark(directive, text);
+                continue;
+            }
             self.remark(directive, format!("{name} counts what is open, on each shard by itself, here"));
         }
         if let Some(directive) = http.module("channel_inactivity_time") {
@@ -237,6 +253,7 @@ impl<'a> Walk<'a> {
     pub(super) fn finish(&mut self, http: &Scope<'a, '_>) -> Result<(), ImportError> {
         let Some(first) = self.notes.first else { return Ok(()) };
         self.wildcards(http);
+        self.paddings();
         let origins = match self.notes.any_origin {
             true => " (\"*\" for those of any site, as push_stream_allowed_origins has it here)",
             false => "",
@@ -283,6 +300,20 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Groups of user agents count like locations: those that are too many are not padded for.
+    fn paddings(&mut self) {
+        let padded = std::mem::take(&mut self.notes.padded);
+        for path in self.paths.without_padding() {
+            for (_, said) in padded.iter().filter(|(own, _)| *own == path) {
+                let text = format!(
+                    "push_stream_padding_by_user_agent is not carried over for {path}: locations and their \
+                     groups of user agents are {LOCATIONS_MAX} together, at most"
+                );
+                self.remark(said, text);
+            }
+        }
+    }
+
     /// One number for all locations.
     fn wildcards(&mut self, http: &Scope<'a, '_>) {
         let numbers = std::mem::take(&mut self.notes.wildcards);
@@ -300,11 +331,7 @@ impl<'a> Walk<'a> {
                 );
             }
         }
-        if http
-            .module("wildcard_channel_prefix")
-            .and_then(|directive| directive.word(1))
-            .is_some_and(|word| !word.is_empty())
-        {
+        if has_wildcards(http) {
             self.settings.wildcard_channel_max_qtd = chosen;
         }
     }

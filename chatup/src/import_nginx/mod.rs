@@ -7,11 +7,13 @@
 //! Layout: `parse` and `files` read; `pattern` and `value` say what locations and words mean; `walk` goes
 //! through blocks and what they inherit; `carry` makes settings of a location, `globals` those of the whole
 //! server, `access` what is asked of who publishes, `paths` gives each its path; `route` finds how requests
-//! get there, `proxy` says it in directives; `site` and `settings` write. `glob` is for whoever reads
+//! get there, `conditions` which of them an `if` decides, `variables` what may be put into headers, `proxy`
+//! says it in directives; `site` and `settings` write. `glob` is for whoever reads
 //! files.
 
 mod access;
 mod carry;
+mod conditions;
 mod files;
 pub mod glob;
 mod globals;
@@ -25,6 +27,7 @@ mod site;
 #[cfg(test)]
 mod tests;
 mod value;
+mod variables;
 mod walk;
 
 use std::fmt;

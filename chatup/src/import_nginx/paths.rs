@@ -1,6 +1,8 @@
 //! The worker's paths: one for each kind of location, so that no channel's name under one of them can be read
 //! as another's path. Channels stand behind the paths of subscribers; those of others are whole.
 
+use chatup_core::pushstream::padding::Agents;
+
 use crate::config::pushstream::{LOCATIONS_MAX, Location, LocationMode};
 
 /// What a worker serves besides.
@@ -39,6 +41,23 @@ impl Paths {
             }
         }
         None
+    }
+
+    /// Takes the padding of locations away that are too many with it, and says which.
+    pub(super) fn without_padding(&mut self) -> Vec<String> {
+        let mut left = LOCATIONS_MAX.saturating_sub(self.locations.len());
+        let mut without = Vec::new();
+        for location in self.locations.iter_mut().filter(|one| !one.padding_by_user_agent.is_empty()) {
+            let groups = Agents::read(&location.padding_by_user_agent).map_or(0, |groups| groups.len());
+            match left.checked_sub(groups) {
+                Some(rest) => left = rest,
+                None => {
+                    location.padding_by_user_agent.clear();
+                    without.push(location.path.clone());
+                }
+            }
+        }
+        without
     }
 
     fn is_free(&self, path: &str, whole: bool) -> bool {

@@ -4,16 +4,17 @@ use crate::config::pushstream::LocationMode;
 
 use super::ImportError;
 use super::access::needs_its_path;
+use super::conditions::{ends_early, is_script, is_step};
 use super::files::level;
 use super::parse::{Directive, written};
 use super::paths::is_whole;
 use super::pattern::Pattern;
-use super::route::{self, Channels, Route};
+use super::route::{self, Channels, Route, no_break};
 use super::value::{self, Piece};
 use super::walk::{PREFIX, Scope, Walk};
 
 /// Directives that answer by themselves: the module's came after them.
-const ANSWERS: [&str; 7] =
+pub(super) const ANSWERS: [&str; 7] =
     ["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "empty_gif"];
 /// Answers go out at once, and silence is the worker's to judge: it pings.
 const HANDED_ON: [&str; 5] = [
@@ -27,7 +28,7 @@ const HANDED_ON: [&str; 5] = [
 const BUFFER: &str = "proxy_buffer_size 4k;";
 
 /// What a subscriber has seen: the directive, the argument and the header in which a worker looks for it.
-const SEEN: [(&str, &str, &str); 3] = [
+pub(super) const SEEN: [(&str, &str, &str); 3] = [
     ("last_received_message_time", "time", "If-Modified-Since"),
     ("last_received_message_tag", "tag", "If-None-Match"),
     ("last_event_id", "eventid", "Last-Event-ID"),
@@ -52,8 +53,8 @@ impl<'a> Walk<'a> {
             self.guarded(directive, scope, &mut lines);
         }
         let (extra, seen) = self.seen(mode, scope)?;
-        self.proxied(scope, &seen, &mut lines);
-        let headers = self.headers(mode, scope);
+        self.proxied(mode, scope, &seen, &mut lines);
+        let headers = self.headers(mode, scope)?;
         if !headers.is_empty() && scope.own("add_header").is_none() {
             // Those that were inherited would not be any more.
             lines.extend(scope.nearest(&["add_header"]).iter().map(|one| self.written(one).to_owned()));
@@ -75,30 +76,55 @@ impl<'a> Walk<'a> {
         self.others(directive, scope);
         let Some(path) = self.paths.add(&pattern.stem(), &location, self.place(directive)) else {
             self.remark(directive, "is not carried over: there are too many locations; it answers 501");
-            lines.push("return 501;".to_owned());
-            self.edits.at_end(directive, lines);
+            self.refuse_all(directive, scope, lines);
             return Ok(true);
         };
+        if let Some(said) =
+            scope.module("padding_by_user_agent").filter(|_| !location.padding_by_user_agent.is_empty())
+        {
+            self.notes.padded.push((path.clone(), said));
+        }
         let channels = if is_whole(mode) { Channels::InArgument } else { Channels::InPath };
         let place = Place { pattern: &pattern, path: &path, channels, extra: &extra };
         let mut own = self.route(channels_path, &place)?;
         let mut ways = self.conditions(scope, &place)?;
         let mut routes = ways.iter().filter_map(|(_, way)| way.as_ref()).chain(own.as_ref());
         if let Some(why) = needs_its_path(scope).filter(|_| routes.any(|route| route.rewrite.is_some())) {
-            self.remark(
-                channels_path,
-                format!("push_stream_channels_path is not carried over, and 501 is answered: {why}"),
-            );
+            self.not_carried(channels_path, why);
             own = None;
-            ways.iter_mut().for_each(|(_, way)| *way = None);
+            ways.clear();
         }
-        let guards =
-            ways.iter().filter_map(|(_, way)| way.as_ref()).chain(own.as_ref()).find_map(|way| way.guard);
-        lines.extend(guards.map(str::to_owned));
+        if let Some(script) = scope.level.iter().copied().find(|one| is_script(one.name())) {
+            self.not_carried(script, "a script answers here too, and may refuse what the worker would not");
+            own = None;
+            ways.clear();
+        }
+        if own.is_none() && (ways.is_empty() || ends_early(&scope.level)) {
+            self.refuse_all(directive, scope, lines);
+            return Ok(true);
+        }
+        let mut guards: Vec<String> = ways
+            .iter()
+            .filter_map(|(_, way)| way.as_ref())
+            .chain(own.as_ref())
+            .flat_map(|way| way.guards.clone())
+            .collect();
+        if self.variables.makes_arguments() {
+            guards.push(no_break("args"));
+        }
+        for guard in guards {
+            if !lines.contains(&guard) {
+                lines.push(guard);
+            }
+        }
         // The last condition that holds counts in Nginx; here the first that is asked.
         for (condition, way) in ways.iter().rev() {
+            self.edits.remove(condition);
             let inside = level(condition.inside());
             let rest = inside.iter().filter(|one| !one.name().starts_with(PREFIX));
+            if rest.clone().next().is_some() {
+                self.remark(condition, "this if stands at the end of its location now");
+            }
             let head = condition.words.last().map_or(0, |word| word.span.end);
             lines.push(format!("{} {{", self.between(condition, condition.span.start, head)));
             lines.extend(rest.clone().map(|one| format!("    {}", self.written(one))));
@@ -131,9 +157,23 @@ impl<'a> Walk<'a> {
         lines
     }
 
-    fn route(&mut self, said: &Directive, place: &Place<'_>) -> Result<Option<Route>, ImportError> {
+    /// Has a location answer 501 to everybody, before anything in it that could pass over that.
+    fn refuse_all(&mut self, directive: &Directive, scope: &Scope<'a, '_>, mut lines: Vec<String>) {
+        let answer = "return 501;".to_owned();
+        match scope.level.iter().copied().find(|one| is_step(one)) {
+            Some(first) => self.edits.before(first, vec![answer]),
+            None => lines.push(answer),
+        }
+        self.edits.at_end(directive, lines);
+    }
+
+    pub(super) fn route(
+        &mut self,
+        said: &Directive,
+        place: &Place<'_>,
+    ) -> Result<Option<Route>, ImportError> {
         let pieces = value::pieces(self.one(said)?).map_err(|what| self.error(said, what))?;
-        match route::find(&pieces, place.pattern, place.path, place.channels, place.extra) {
+        match route::find(&pieces, place.pattern, place.path, place.channels, place.extra, &self.variables) {
             Ok(route) => {
                 if let Some(caveat) = route.caveat {
                     self.remark(said, format!("push_stream_channels_path: {caveat}"));
@@ -141,76 +181,10 @@ impl<'a> Walk<'a> {
                 Ok(Some(route))
             }
             Err(why) => {
-                self.remark(
-                    said,
-                    format!("push_stream_channels_path is not carried over, and 501 is answered: {why}"),
-                );
+                self.not_carried(said, why);
                 Ok(None)
             }
         }
-    }
-
-    /// The conditions under which channels are named otherwise. They move to the location's end, so that
-    /// none of its other directives is passed over.
-    fn conditions(
-        &mut self,
-        scope: &Scope<'a, '_>,
-        place: &Place<'_>,
-    ) -> Result<Vec<(&'a Directive, Option<Route>)>, ImportError> {
-        let mut ways = Vec::new();
-        for condition in scope.level.iter().filter(|one| one.name() == "if" && one.block.is_some()) {
-            let inside = level(condition.inside());
-            let is_module = |one: &&Directive| one.name().starts_with(PREFIX);
-            if !inside.iter().any(is_module) {
-                continue;
-            }
-            let names = |wanted: &[&str]| {
-                inside
-                    .iter()
-                    .any(|one| one.name().strip_prefix(PREFIX).is_some_and(|name| wanted.contains(&name)))
-            };
-            if names(&SEEN.map(|(name, ..)| name)) {
-                self.remark(
-                    condition,
-                    "what was received last is not asked by a condition here: the arguments time, tag and \
-                     eventid are always read, and the headers where there are none",
-                );
-            }
-            if names(&["store_messages", "allow_connections_to_events_channel"]) {
-                self.remark(
-                    condition,
-                    "push_stream_store_messages and push_stream_allow_connections_to_events_channel are not \
-                     carried over from a condition: what the location says counts",
-                );
-            }
-            let others = inside.iter().any(|one| !is_module(one));
-            let path = inside.iter().rev().find(|one| one.name() == format!("{PREFIX}channels_path"));
-            let Some(path) = path else {
-                if !others {
-                    self.edits.remove(condition);
-                }
-                continue;
-            };
-            if others {
-                self.remark(condition, "this if stands at the end of its location now");
-            }
-            let has_regex = condition.arguments().any(|word| matches!(word, "~" | "~*" | "!~" | "!~*"));
-            let numbered = value::pieces(self.one(path)?).map_err(|what| self.error(path, what))?;
-            let numbered = numbered.iter().any(|piece| matches!(piece, Piece::Group(_)));
-            let way = if has_regex && numbered {
-                self.remark(
-                    path,
-                    "push_stream_channels_path is not carried over, and 501 is answered: its groups are \
- those of an if",
-                );
-                None
-            } else {
-                self.route(path, place)?
-            };
-            self.edits.remove(condition);
-            ways.push((*condition, way));
-        }
-        Ok(ways)
     }
 
     /// Arguments and headers that say what a subscriber has seen, where the worker would not find it.
@@ -229,9 +203,17 @@ impl<'a> Walk<'a> {
             let pieces = value::pieces(text).map_err(|what| self.error(said, what))?;
             let own = format!("http_{}", header.to_ascii_lowercase().replace('-', "_"));
             match pieces.as_slice() {
-                [piece] if piece.argument() == Some(argument) => {}
-                [piece] if piece.argument().is_some() => arguments.push(format!("{argument}={text}")),
-                [Piece::Variable(name)] if *name == own => {}
+                [piece] if self.variables.is_argument(piece) => {
+                    if piece.argument() != Some(argument) {
+                        arguments.push(format!("{argument}={text}"));
+                    }
+                }
+                [piece @ Piece::Variable(name)] if *name == own && self.variables.is_sent(piece) => {}
+                _ if let Some(what) = self.variables.unsafe_in_header(&pieces) => self.unsafe_header(
+                    said,
+                    &what,
+                    &format!("the worker reads the argument {argument}, or the header {header}"),
+                ),
                 _ => {
                     headers.push(format!("proxy_set_header {header} {};", written(text)));
                     self.remark(
@@ -248,15 +230,51 @@ impl<'a> Walk<'a> {
         Ok((arguments, headers))
     }
 
+    /// Says that a header is not written with what it was to hold, and what counts instead.
+    fn unsafe_header(&mut self, said: &Directive, what: &str, instead: &str) {
+        let text = format!(
+            "{} is not carried over: {what} may hold line breaks, with which a client would write headers of \
+             its own; {instead}",
+            said.name()
+        );
+        self.remark(said, text);
+    }
+
+    /// A location's own header for the worker, if it may not stay.
+    fn unsafe_own(&self, own: &Directive) -> Option<String> {
+        if own.name() != "proxy_set_header" {
+            return None;
+        }
+        // What has a nameless $ is for Nginx to refuse.
+        let pieces = own.arguments().filter_map(|word| value::pieces(word).ok()).flatten();
+        self.variables.unsafe_as_written(&pieces.collect::<Vec<_>>())
+    }
+
     /// What is said to the worker, and how its answers are handed on. What the location says itself stays.
-    fn proxied(&self, scope: &Scope<'a, '_>, seen: &[String], lines: &mut Vec<String>) {
+    fn proxied(
+        &mut self,
+        mode: LocationMode,
+        scope: &Scope<'a, '_>,
+        seen: &[String],
+        lines: &mut Vec<String>,
+    ) {
+        use LocationMode::{EventSource, Streaming, WebSocket};
+        if matches!(mode, EventSource | Streaming | WebSocket) && scope.own("gzip").is_none() {
+            lines.push("gzip off;".to_owned());
+            let outside = scope.get("gzip").filter(|said| said.word(1) == Some("on"));
+            if let Some(said) = outside.filter(|_| mode != WebSocket) {
+                self.remark(
+                    said,
+                    "streams and event sources are not compressed here: their locations have gzip off",
+                );
+            }
+        }
         let has = |name: &str| scope.own(name).is_some();
         let mut plain = |line: &str| {
             if !has(line.split(' ').next().unwrap_or_default()) {
                 lines.push(line.to_owned());
             }
         };
-        plain("gzip off;");
         if !self.shared {
             HANDED_ON.into_iter().for_each(&mut plain);
             // These go together: one that is smaller than another is an error.
@@ -273,7 +291,10 @@ impl<'a> Walk<'a> {
         // One header that is set here takes all of the server's away.
         if !self.shared || !seen.is_empty() {
             let sets = |header: &str| {
-                let mut own = scope.level.iter().filter(|one| one.name() == "proxy_set_header");
+                let mut own = scope
+                    .level
+                    .iter()
+                    .filter(|one| one.name() == "proxy_set_header" && self.unsafe_own(one).is_none());
                 own.any(|one| one.word(1).is_some_and(|name| name.eq_ignore_ascii_case(header)))
             };
             lines.extend(
@@ -310,14 +331,21 @@ impl<'a> Walk<'a> {
     }
 
     /// Headers of answers that the worker cannot make.
-    fn headers(&self, mode: LocationMode, scope: &Scope<'a, '_>) -> Vec<String> {
-        let mut added = Vec::new();
-        let origins = scope.module("allowed_origins").and_then(|said| said.word(1)).unwrap_or_default();
-        if origins.contains('$') && !matches!(mode, LocationMode::WebSocket | LocationMode::Statistics) {
-            added.push("proxy_hide_header Access-Control-Allow-Origin;".to_owned());
-            added.push(format!("add_header Access-Control-Allow-Origin {} always;", written(origins)));
+    fn headers(&mut self, mode: LocationMode, scope: &Scope<'a, '_>) -> Result<Vec<String>, ImportError> {
+        let Some(said) = scope.module("allowed_origins") else { return Ok(Vec::new()) };
+        let origins = self.one(said)?;
+        if !origins.contains('$') || matches!(mode, LocationMode::WebSocket | LocationMode::Statistics) {
+            return Ok(Vec::new());
         }
-        added
+        let pieces = value::pieces(origins).map_err(|what| self.error(said, what))?;
+        if let Some(what) = self.variables.unsafe_in_header(&pieces) {
+            self.unsafe_header(said, &what, "pages may read that worker.origins names");
+            return Ok(Vec::new());
+        }
+        Ok(vec![
+            "proxy_hide_header Access-Control-Allow-Origin;".to_owned(),
+            format!("add_header Access-Control-Allow-Origin {} always;", written(origins)),
+        ])
     }
 
     /// What of the location's other directives has another meaning now.
@@ -326,6 +354,9 @@ impl<'a> Walk<'a> {
             if ANSWERS.contains(&own.name()) {
                 self.edits.remove(own);
                 self.remark(own, format!("{} is taken out: the worker answers here", own.name()));
+            } else if let Some(what) = self.unsafe_own(own) {
+                self.edits.remove(own);
+                self.unsafe_header(own, &what, "it goes to the worker without");
             } else if own.name() == "rewrite" {
                 self.remark(
                     own,
@@ -341,7 +372,7 @@ impl<'a> Walk<'a> {
 }
 
 /// What a way to the worker depends on.
-struct Place<'p> {
+pub(super) struct Place<'p> {
     pattern: &'p Pattern,
     path: &'p str,
     channels: Channels,

@@ -5,9 +5,10 @@
 //! worker's path is encoded again on its way. Arguments (`$arg_id`) are as the client wrote them: they are
 //! put into the URL of `proxy_pass` as they are, and the worker decodes them. So either is decoded once.
 
+use super::parse::written;
 use super::pattern::Pattern;
 use super::value::{Piece, joined};
-use crate::import_nginx::parse::written;
+use super::variables::Variables;
 
 /// Where the worker looks for channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub(super) enum Channels {
 /// Directives that lead to the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Route {
-    /// Stands before the others, in the location itself.
-    pub(super) guard: Option<&'static str>,
+    /// Stand before the others, in the location itself.
+    pub(super) guards: Vec<String>,
     /// A `rewrite`, if there is one.
     pub(super) rewrite: Option<String>,
     /// What follows the worker's name in `proxy_pass`.
@@ -35,6 +36,14 @@ pub(super) struct Route {
 const NO_AMPERSAND: &str = "if ($request_uri ~ \"^[^?]*&\") { return 400; }";
 const AMPERSAND: &str = "a name with & in the path is answered with 400: write %26 there";
 const NOT_DECODED: &str = "what its variables hold is taken as it is: a %20 in it is not decoded";
+const NOT_DECODED_NOR_SPACE: &str = "what its variables hold is taken as it is: a %20 in it is not decoded, and \
+                                     a space or control character in it is answered with 400";
+
+/// Answers 400 where a variable has what would end the line that it is put into. Nginx encodes a path again
+/// only where the client's had something encoded.
+pub(super) fn no_break(name: &str) -> String {
+    format!("if (${name} ~ \"[\\x00-\\x20\\x7f]\") {{ return 400; }}")
+}
 
 /// Finds the way to a worker's path. `extra` are arguments that go before the client's, such as
 /// `time=$arg_since`.
@@ -47,16 +56,17 @@ pub(super) fn find(
     path: &str,
     channels: Channels,
     extra: &[String],
+    variables: &Variables,
 ) -> Result<Route, &'static str> {
-    let variables = || value.iter().filter(|piece| !matches!(piece, Piece::Literal(_)));
+    let varying = || value.iter().filter(|piece| !matches!(piece, Piece::Literal(_)));
     let is_group = |piece: &Piece| match piece {
         Piece::Group(_) => true,
         Piece::Variable(name) => pattern.group(name).is_some(),
         Piece::Literal(_) => false,
     };
-    let all_arguments = variables().all(|piece| piece.argument().is_some());
-    let all_groups = variables().all(is_group);
-    let numbered = variables().any(|piece| matches!(piece, Piece::Group(_)));
+    let all_arguments = varying().all(|piece| variables.is_argument(piece));
+    let all_groups = varying().all(is_group);
+    let numbered = varying().any(|piece| matches!(piece, Piece::Group(_)));
     if numbered && pattern.regex().is_none() {
         return Err("$1 is from no regular expression of this location");
     }
@@ -76,12 +86,25 @@ pub(super) fn find(
             let regex = pattern.regex().filter(|_| numbered).unwrap_or_else(|| "^".to_owned());
             let arguments = if extra.is_empty() { String::new() } else { format!("?{extra}") };
             let target = written(&format!("{path}{}{arguments}", joined(value)));
-            Ok(Route {
-                guard: None,
-                rewrite: Some(format!("rewrite {regex} {target} break;")),
-                target: String::new(),
-                caveat: (!all_groups).then_some(NOT_DECODED),
-            })
+            // Of the path, and encoded again like it; or without anything that would have to be.
+            let is_sure = |piece: &&Piece| {
+                let of_path =
+                    matches!(piece, Piece::Variable(name) if matches!(name.as_str(), "uri" | "document_uri"));
+                of_path || is_group(piece) || variables.is_argument(piece)
+            };
+            let mut guards: Vec<String> = Vec::new();
+            for piece in varying().filter(|piece| !is_sure(piece)) {
+                if let Piece::Variable(name) = piece {
+                    guards.push(no_break(name));
+                }
+            }
+            let caveat = match (all_groups, guards.is_empty()) {
+                (true, _) => None,
+                (false, true) => Some(NOT_DECODED),
+                (false, false) => Some(NOT_DECODED_NOR_SPACE),
+            };
+            let rewrite = Some(format!("rewrite {regex} {target} break;"));
+            Ok(Route { guards, rewrite, target: String::new(), caveat })
         }
         Channels::InArgument if !all_groups => Err(
             "only groups of the location's regular expression, or arguments, can name channels to publish in",
@@ -95,7 +118,7 @@ pub(super) fn find(
             let target = written(&format!("{path}?id={}", joined(&by_number.collect::<Vec<_>>())));
             let regex = pattern.regex().unwrap_or_else(|| "^".to_owned());
             Ok(Route {
-                guard: Some(NO_AMPERSAND),
+                guards: vec![NO_AMPERSAND.to_owned()],
                 rewrite: Some(format!("rewrite {regex} {target} break;")),
                 target: String::new(),
                 caveat: Some(AMPERSAND),
@@ -114,7 +137,7 @@ fn by_url(value: &[Piece], path: &str, channels: Channels, extra: &str) -> Route
         })
         .collect();
     let value = joined(&encoded);
-    let plain = || Route { guard: None, rewrite: None, target: String::new(), caveat: None };
+    let plain = || Route { guards: Vec::new(), rewrite: None, target: String::new(), caveat: None };
     if channels == Channels::InArgument {
         if value == "$arg_id" {
             // The very argument that the worker reads: the path is all that changes.
@@ -143,6 +166,7 @@ fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import_nginx::parse::parse;
     use crate::import_nginx::value::pieces;
 
     #[test]
@@ -157,7 +181,20 @@ mod tests {
             ("/ws", "$arg_id", InPath, "", "[/p/$arg_id$is_args$args]"),
             ("/ws", "a/$arg_id.b5", InPath, "time=$arg_t", "[/p/a/$arg_id.b5?time=$arg_t&$args]"),
             ("/ws", "a b", InPath, "", "[/p/a%20b$is_args$args]"),
-            ("/ws", "$channel", InPath, "", "rewrite ^ /p/$channel break; [] (not decoded)"),
+            ("/ws", "$channel", InPath, "", "guard rewrite ^ /p/$channel break; [] (no space)"),
+            ("/ws", "$remote_user", InPath, "", "guard rewrite ^ /p/$remote_user break; [] (no space)"),
+            (
+                "/ws",
+                "$http_a-$cookie_b",
+                InPath,
+                "",
+                "guard guard rewrite ^ /p/$http_a-$cookie_b break; [] (no space)",
+            ),
+            ("/ws", "$arg_id$uri", InPath, "", "rewrite ^ /p/$arg_id$uri break; [] (not decoded)"),
+            // Groups and others by the name of an argument are none.
+            ("~^/(?<arg_id>.*)", "$arg_id", InPath, "", "rewrite ^ /p/$arg_id break; []"),
+            ("/ws", "$arg_set", InPath, "", "guard rewrite ^ /p/$arg_set break; [] (no space)"),
+            ("/pub", "$arg_set", InArgument, "", "no: only groups"),
             ("/ws", "$1", InPath, "", "no: $1 is from no regular expression of this location"),
             ("/ws", "$x?a", InPath, "", "no: ?, % or # beside a variable"),
             ("/pub", "$arg_id", InArgument, "", "rewrite ^ /p/ break; []"),
@@ -179,14 +216,20 @@ mod tests {
             };
             let extra: Vec<String> =
                 [extra].into_iter().filter(|one| !one.is_empty()).map(str::to_owned).collect();
-            let found = match find(&pieces(value).unwrap(), &pattern, "/p/", channels, &extra) {
+            let own = parse("set $arg_set $uri;").unwrap();
+            let variables = Variables::of(&own.iter().collect::<Vec<_>>(), &[location]);
+            let found = match find(&pieces(value).unwrap(), &pattern, "/p/", channels, &extra, &variables) {
                 Err(reason) => format!("no: {reason}"),
                 Ok(route) => format!(
                     "{}{}[{}]{}",
-                    route.guard.map_or("", |_| "guard "),
+                    "guard ".repeat(route.guards.len()),
                     route.rewrite.map_or(String::new(), |line| line + " "),
                     route.target,
-                    if route.caveat == Some(NOT_DECODED) { " (not decoded)" } else { "" }
+                    match route.caveat {
+                        Some(NOT_DECODED) => " (not decoded)",
+                        Some(NOT_DECODED_NOR_SPACE) => " (no space)",
+                        _ => "",
+                    }
                 ),
             };
             assert!(

@@ -1,6 +1,7 @@
 //! Configurations in; settings, directives of the site, and remarks out. Whole files are in
 //! `tests/import_nginx.rs`.
 
+mod refusals;
 mod site;
 
 use std::collections::BTreeMap;
@@ -170,10 +171,11 @@ fn settings_of_the_whole_server() {
         ("max_subscribers_per_channel 5;", own(|one| one.max_subscribers_per_channel = 5)),
         (
             "max_number_of_channels 9; push_stream_max_number_of_wildcard_channels 3; \
-             push_stream_channel_inactivity_time 1m;",
+             push_stream_channel_inactivity_time 1m; push_stream_wildcard_channel_prefix w;",
             own(|one| {
                 one.max_number_of_channels = 9;
                 one.max_number_of_wildcard_channels = 3;
+                (one.wildcard_channel_prefix, one.wildcard_channel_max_qtd) = ("w".to_owned(), 3);
                 one.channel_inactivity_time_s = 60;
             }),
         ),
@@ -288,7 +290,7 @@ fn remarks_name_the_line() {
             &[],
         ),
         (
-            "server { location /w { push_stream_allowed_origins $x; push_stream_subscriber; push_stream_channels_path $arg_id; if ($y) { add_header A a; } } }",
+            "server { location /w { push_stream_allowed_origins $http_x; push_stream_subscriber; push_stream_channels_path $arg_id; if ($y) { add_header A a; } } }",
             &["1: add_header in this if takes"],
         ),
         (

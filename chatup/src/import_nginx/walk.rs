@@ -7,6 +7,7 @@ use super::files::level;
 use super::parse::{Directive, Unit};
 use super::paths::Paths;
 use super::site::Edits;
+use super::variables::Variables;
 use super::{Files, ImportError, Options, Remark, globals};
 
 /// What all of the module's directives begin with.
@@ -27,6 +28,11 @@ impl<'a> Scope<'a, '_> {
     /// The one that counts: the nearest outwards.
     pub(super) fn get(&self, name: &str) -> Option<&'a Directive> {
         self.own(name).or_else(|| self.outer.and_then(|outer| outer.get(name)))
+    }
+
+    /// Whether there is such a directive in this block or around it.
+    pub(super) fn any(&self, test: &dyn Fn(&Directive) -> bool) -> bool {
+        self.level.iter().any(|one| test(one)) || self.outer.is_some_and(|outer| outer.any(test))
     }
 
     /// One of the module's, by its name without the prefix.
@@ -70,6 +76,7 @@ pub(super) struct Walk<'a> {
     /// Whether nothing else in the server proxies: what all locations have in common stands there once.
     pub(super) shared: bool,
     pub(super) notes: globals::Notes<'a>,
+    pub(super) variables: Variables,
 }
 
 /// Goes through a configuration.
@@ -87,6 +94,8 @@ pub(super) fn walk<'a>(
     });
     let is_free = |prefix: &String| !texts.iter().any(|text| text.contains(&format!("{prefix}_")));
     let prefix = prefix.into_iter().take(names.len() + 2).find(is_free).unwrap_or_default();
+    let top = level(&root.directives);
+    let variables = Variables::of(&top, &texts);
     let mut walk = Walk {
         names,
         texts,
@@ -100,8 +109,8 @@ pub(super) fn walk<'a>(
         first_location: None,
         shared: false,
         notes: globals::Notes::default(),
+        variables,
     };
-    let top = level(&root.directives);
     let http = top.iter().find(|directive| directive.name() == "http" && directive.block.is_some());
     let inside = http.map_or_else(|| top.clone(), |http| level(http.inside()));
     let scope = Scope { level: inside, outer: None };

@@ -34,10 +34,10 @@ fn the_rest_of_the_site_stays_as_it_was() {
             &["For what is proxied"],
         ),
         (
-            "server { add_header A a; location /s { push_stream_allowed_origins $x; push_stream_subscriber; push_stream_channels_path $arg_id; proxy_read_timeout 1d; } }",
+            "server { add_header A a; location /s { push_stream_allowed_origins $http_x; push_stream_subscriber; push_stream_channels_path $arg_id; proxy_read_timeout 1d; } }",
             &[
                 "add_header A a;\n",
-                "add_header Access-Control-Allow-Origin $x always;",
+                "add_header Access-Control-Allow-Origin $http_x always;",
                 "proxy_read_timeout 1d;",
             ],
             &["proxy_read_timeout 1h;"],

@@ -4,7 +4,7 @@
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run cluster test lint unit redis-server nginx client browser deny bench bench-check bench-check-proof valgrind peers
+.PHONY: help run cluster test lint unit redis-server nginx client browser original deny bench bench-check bench-check-proof valgrind peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,10 @@ browser: unit client ## Real browsers, and clients of Socket.IO and PushStream b
 	@/usr/bin/python3 -c 'import websockets' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-websockets >/dev/null; } \
 		|| { echo "make browser needs Python's websockets: apt-get install python3-websockets"; exit 1; }
 	cd client && export CHATUP_BIN=$(CURDIR)/target/debug/chatup && npm run test:socketio && npm run test:pushstream && npm run test:browser
+
+original: redis-server nginx ## The original's own page in Chromium (ORIGINAL: its examples/client, of a checkout; root, for port 80)
+	$(CARGO) build --locked -p chatup
+	cd client && npm ci --no-audit --no-fund && CHATUP_BIN=$(CURDIR)/target/debug/chatup npm run test:original
 
 deny: ## Licences, sources and banned crates (cargo install cargo-deny)
 	$(CARGO) deny check licenses bans sources

@@ -190,6 +190,11 @@ fn start_worker(
             pushstream: Arc::new(PushStreamSettings {
                 // Another worker of the same store may be the one that relays.
                 refuses_relays: !config.relay.publisher_url.is_empty() || !config.redis.url.is_empty(),
+                // Where the locations are the original's, so are the pages.
+                newcomers_max: match config.pushstream.locations.as_slice() {
+                    [] => config.history.size,
+                    _ => u32::MAX,
+                },
                 ..config.pushstream.settings(&config.limits, host)
             }),
             socket_io: config.socket_io.enabled,

@@ -33,6 +33,17 @@ struct AfterFailure<'a> {
 struct Failed<'a> {
     #[serde(borrow, default)]
     id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    messages: Option<&'a RawValue>,
+}
+
+/// What a client says that was here before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Before {
+    /// The worker that it could not use.
+    failed: Option<WorkerId>,
+    /// It has had the room's messages, and goes on behind them.
+    has_messages: bool,
 }
 
 #[derive(Serialize)]
@@ -59,21 +70,21 @@ pub(crate) async fn join(
     body: Body,
 ) -> Result<Response, Failure> {
     let body = app.bodies.read(body, JOIN_BODY_BYTES_MAX).await?;
-    let excluded = failed_worker(&body.bytes)?;
+    let before = before(&body.bytes)?;
     drop(body);
-    answer(&app, &room, excluded).await
+    answer(&app, &room, before).await
 }
 
-/// Which worker a body wants left out.
-fn failed_worker(body: &[u8]) -> Result<Option<WorkerId>, Refused> {
+/// What a body says.
+fn before(body: &[u8]) -> Result<Before, Refused> {
     if body.trim_ascii().is_empty() {
-        return Ok(None);
+        return Ok(Before::default());
     }
     let text = str::from_utf8(body).map_err(|_| Refusal::BadJson)?;
     let AfterFailure { worker } = object(text).ok_or(Refusal::BadJson)?;
-    let Some(worker) = worker else { return Ok(None) };
-    let Failed { id } = object(worker.get()).ok_or(Refused::field(Refusal::BadField, "worker"))?;
-    Ok(id.and_then(|id| worker_id(&id)))
+    let Some(worker) = worker else { return Ok(Before::default()) };
+    let Failed { id, messages } = object(worker.get()).ok_or(Refused::field(Refusal::BadField, "worker"))?;
+    Ok(Before { failed: id.and_then(|id| worker_id(&id)), has_messages: messages.is_some() })
 }
 
 /// What is no id of ours names no worker.
@@ -82,9 +93,10 @@ fn worker_id(text: &str) -> Option<WorkerId> {
     if digits { u128::from_str_radix(text, 16).ok().map(WorkerId) } else { None }
 }
 
-async fn answer(app: &App, room: &RoomName, excluded: Option<WorkerId>) -> Result<Response, Failure> {
-    let history =
-        Operation::History { channel: room.messages(), messages_max: app.settings.history_messages_max };
+async fn answer(app: &App, room: &RoomName, before: Before) -> Result<Response, Failure> {
+    // The original's library would show these before what its new worker sends it, which may be older.
+    let messages_max = if before.has_messages { 0 } else { app.settings.history_messages_max };
+    let history = Operation::History { channel: room.messages(), messages_max };
     let workers = app.broker.begin(Operation::Workers)?;
     let stats = app.broker.begin(Operation::Stats { room: room.clone(), skip: 0, limit: 0 })?;
     let history = app.broker.begin(history)?;
@@ -108,7 +120,7 @@ async fn answer(app: &App, room: &RoomName, excluded: Option<WorkerId>) -> Resul
 
     let chosen = {
         let mut handouts = app.handouts.lock().unwrap_or_else(PoisonError::into_inner);
-        handouts.choose(room, &workers, &stats.serving, excluded, wall_clock())
+        handouts.choose(room, &workers, &stats.serving, before.failed, wall_clock())
     };
     let chosen = workers.iter().find(|worker| Some(worker.id) == chosen).ok_or(Refusal::NoWorkers)?;
     let mut bytes_left = JOIN_MESSAGES_BYTES_MAX;
@@ -146,6 +158,7 @@ mod tests {
                 ),
                 Ok(Some(7)),
             ),
+            (format!(r#"{{"worker":{{"id":"{seven}","messages":[]}}}}"#), Ok(Some(7))),
             (r#"{"worker":null}"#.into(), Ok(None)),
             (r#"{"worker":{}}"#.into(), Ok(None)),
             (r#"{"worker":{"id":null}}"#.into(), Ok(None)),
@@ -169,8 +182,14 @@ mod tests {
             (format!("{{\"worker\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000)), bad_field),
         ];
         for (body, expected) in table {
-            assert_eq!(failed_worker(body.as_bytes()), expected.map(|id| id.map(WorkerId)), "{body:.200}");
+            let read = before(body.as_bytes());
+            assert_eq!(read.map(|one| one.failed), expected.map(|id| id.map(WorkerId)), "{body:.200}");
+            let says = body.contains("\"messages\"");
+            assert!(
+                read.is_err() || read == Ok(Before { has_messages: says, ..read.unwrap_or_default() }),
+                "{body}"
+            );
         }
-        assert_eq!(failed_worker(b"{\"a\":\"\xff\"}"), Err(Refusal::BadJson.into()));
+        assert_eq!(before(b"{\"a\":\"\xff\"}"), Err(Refusal::BadJson.into()));
     }
 }

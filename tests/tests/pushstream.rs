@@ -86,6 +86,35 @@ fn the_originals_url_gives_what_was_said_and_what_is_said() {
 }
 
 #[test]
+fn a_late_joiner_reads_what_join_says_and_then_nothing_older() {
+    let server = Server::start(&["--set=pushstream.enabled=true", "--set=history.size=10"]);
+    let mut ada = Client::connect(&server.worker);
+    ada.enter(&server.token_for("Ada"), "lobby");
+    let _stays = Subscriber::connect(&server.worker, "m_lobby", FROM_THE_BEGINNING);
+    for number in 0..40 {
+        ada.ok(json!({ "call": "say", "msg": format!("{number}") }));
+    }
+    let expected: Vec<String> = (30..40).map(|number| number.to_string()).collect();
+    let joined = http::post(&server.url, "/join/lobby", "application/json", "").json();
+    let told = joined["messages"].as_array().expect("messages").iter().rev();
+    let told: Vec<&str> = told.filter_map(|one| one["msg"].as_str()).collect();
+    assert_eq!(told, expected);
+    let mut page = Subscriber::connect(&server.worker, "m_lobby", FROM_THE_BEGINNING);
+    assert_eq!(page.texts_until("39").0, expected);
+    // Whoever has a place in time goes on there, however much that is.
+    let mut back = Subscriber::connect(
+        &server.worker,
+        "m_lobby",
+        "tag=0&time=Thu%2C%2001%20Jan%201970%2000%3A00%3A01%20GMT",
+    );
+    assert_eq!(back.texts_until("39").0.len(), 40);
+    // Asking for another worker, the library says what it was told before: it goes on by its time.
+    let failed = json!({ "type": "workerSubConnect", "worker": joined }).to_string();
+    let again = http::post(&server.url, "/join/lobby", "application/json", &failed).json();
+    assert_eq!((&again["messages"], &again["id"]), (&json!([]), &joined["id"]));
+}
+
+#[test]
 fn without_being_switched_on_it_is_not_there() {
     let server = Server::start(&[]);
     let stream = TcpStream::connect(&server.worker).expect("a worker");

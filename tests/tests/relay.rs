@@ -11,7 +11,10 @@ use tungstenite::{Message, WebSocket};
 
 /// A server in the place of Nginx, on this port of its worker.
 fn nginx(state: &std::path::Path, port: u16) -> Server {
-    Server::start_in(state, &["--set", "pushstream.enabled=true", "--set", &format!("worker.port={port}")])
+    let port = format!("worker.port={port}");
+    // As much as the module would keep.
+    let settings = ["pushstream.enabled=true", &port, "history.size=1000"];
+    Server::start_in(state, &settings.map(|one| ["--set", one]).concat())
 }
 
 /// A server that posts to `publisher`, and asks `statistics` who listens, if it is to.

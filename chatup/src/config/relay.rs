@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn what_pushstream_settings_need_and_forbid() {
-        let table: [(fn(&mut Config), &str); 4] = [
+        type Change = fn(&mut Config);
+        let table: [(Change, &str); 4] = [
             (|config| config.pushstream.events_channel_id = "evs".into(), ""),
             (
                 |config| {

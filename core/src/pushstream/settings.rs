@@ -181,6 +181,9 @@ pub struct Settings {
     pub subscribers_max: usize,
     /// Messages of a channel that newcomers may be sent, at most.
     pub stored_max: u32,
+    /// Of these, what is sent at most to whoever asks from the beginning of time: the original's pages have had
+    /// as many from the dispatcher, and show what is older behind them.
+    pub newcomers_max: u32,
     /// For how long they may be sent one, in milliseconds.
     pub message_ttl_ms: Option<u64>,
     /// What names of wildcard channels begin with; there are none without.
@@ -212,6 +215,7 @@ impl Default for Settings {
             id_bytes_max: usize::MAX,
             subscribers_max: usize::MAX,
             stored_max: u32::MAX,
+            newcomers_max: u32::MAX,
             message_ttl_ms: None,
             wildcard_prefix: String::new(),
             wildcards_max: None,

@@ -17,6 +17,8 @@ pub(super) struct Wanted<'a> {
     pub(super) flush_interval_ms: u64,
     /// Messages, at most.
     pub(super) stored_max: u32,
+    /// The same, from the beginning of time.
+    pub(super) newcomers_max: u32,
     /// None that was said before.
     pub(super) not_before_ms: u64,
     /// The message by which the channel was last deleted: nothing is before it.
@@ -33,7 +35,8 @@ impl<'a> Wanted<'a> {
         (deleted, unstored): (Offset, &'a Unstored),
     ) -> Wanted<'a> {
         let not_before_ms = settings.message_ttl_ms.map_or(0, |ttl| now_ms.saturating_sub(ttl));
-        Wanted { since, flush_interval_ms, stored_max: settings.stored_max, not_before_ms, deleted, unstored }
+        let (stored_max, newcomers_max) = (settings.stored_max, settings.newcomers_max);
+        Wanted { since, flush_interval_ms, stored_max, newcomers_max, not_before_ms, deleted, unstored }
     }
 }
 
@@ -97,6 +100,9 @@ pub(super) fn place(plain: &RoomLog, wanted: &Wanted<'_>) -> Offset {
     match wanted.since {
         Since::Now => head.offset,
         Since::Last(count) => wanted.unstored.back(plain, *count).max(oldest),
+        Since::After { event: None, stamp: Some(Stamp { second: 0, .. }), exactly: None } => {
+            wanted.unstored.back(plain, wanted.newcomers_max).max(oldest)
+        }
         Since::After { event, stamp, exactly } => {
             let here =
                 |place: &Place| *place == Place::of(head.epoch, place.offset) && place.offset <= head.offset;

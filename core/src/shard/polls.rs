@@ -166,7 +166,7 @@ impl Shard {
         let tag = if places.is_empty() { "0".to_owned() } else { write_places(0, places.into_iter()) };
         let settings = &self.services.pushstream;
         if !settings.timeout_with_body {
-            return self.answer_poll_by(key, &location, (now, &tag), None, outside);
+            return self.answer_poll_by(key, location, (now, &tag), None, outside);
         }
         let view = View {
             id: ID_OF_TIMEOUT,
@@ -177,8 +177,8 @@ impl Shard {
             event_type: "",
         };
         let mut text = Vec::new();
-        wire::message(&location, Framing::None, &view, &mut text);
-        self.answer_poll_by(key, &location, (now, &tag), Some(&[text]), outside);
+        wire::message(location, Framing::None, &view, &mut text);
+        self.answer_poll_by(key, location, (now, &tag), Some(&[text]), outside);
     }
 
     /// A poll that does not wait has found nothing: it is told what it said itself.

@@ -44,22 +44,41 @@ await access(join(ORIGINAL, "chatuplib.js")).catch(() => giveUp(`no chatuplib.js
 const io = createRequire(import.meta.url)("socket.io-client-1");
 const tmp = await mkdtemp(join(tmpdir(), "chatup-original-"));
 const children = [];
+/** What was started has ended before its time, or the time is over. */
+let broken;
+const fault = new Promise((_, reject) => {
+  broken = reject;
+});
 
 function start(program, args) {
   const child = spawn(program, args, { stdio: ["ignore", "ignore", "inherit"] });
   children.push(child);
+  child.on("error", (error) => broken(error));
+  child.on("exit", (code) => {
+    if (code) broken(new Error(`${program} ended: ${code}`));
+  });
   return child;
+}
+
+/** Nobody else is there: what answers later is what was started here. */
+async function free(host, port) {
+  assert.ok(!(await answers(host, port)), `somebody listens at ${host}:${port} already`);
+}
+
+function answers(host, port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, host, () => {
+      socket.destroy();
+      resolve(true);
+    }).on("error", () => resolve(false));
+  });
 }
 
 /** Until somebody listens there. */
 async function listening(host, port) {
   const end = Date.now() + STEP_MS;
   for (;;) {
-    const open = await new Promise((resolve) => {
-      const socket = connect(port, host, () => resolve(true)).on("error", () => resolve(false));
-      socket.on("connect", () => socket.destroy());
-    });
-    if (open) return;
+    if (await answers(host, port)) return;
     assert.ok(Date.now() < end, `nobody listens at ${host}:${port}`);
     await sleep(AGAIN_MS);
   }
@@ -177,6 +196,8 @@ function numbers(texts) {
 }
 
 async function run() {
+  for (const port of [PORTS.redis, PORTS.dispatcher, ...PORTS.workers]) await free("127.0.0.1", port);
+  for (const address of ADDRESSES) await free(address, 80);
   start("redis-server", ["--port", `${PORTS.redis}`, "--bind", "127.0.0.1", "--save", "", "--dir", tmp, "--logfile", join(tmp, "redis.log")]);
   await listening("127.0.0.1", PORTS.redis);
   const served = await pages();
@@ -240,9 +261,13 @@ async function run() {
     const began = Date.now();
     workers[at].kill("SIGKILL");
     let back = null;
-    void Promise.all(moved).then((times) => {
-      back = Math.max(...times);
-    });
+    // Whoever does not come is told of by the time that it takes.
+    void Promise.all(moved).then(
+      (times) => {
+        back = Math.max(...times);
+      },
+      () => {},
+    );
     let said = 0;
     for (; back === null || said < SAID_MIN; said += 1) {
       await eve.say(`n${said}`);
@@ -270,12 +295,9 @@ async function run() {
   }
 }
 
-let timer;
-const late = new Promise((_, reject) => {
-  timer = setTimeout(() => reject(new Error("it takes too long")), OVERALL_MS);
-});
+const timer = setTimeout(() => broken(new Error("it takes too long")), OVERALL_MS);
 try {
-  await Promise.race([run(), late]);
+  await Promise.race([run(), fault]);
 } finally {
   clearTimeout(timer);
   for (const child of children) child.kill(child.spawnfile === "nginx" ? "SIGTERM" : "SIGKILL");

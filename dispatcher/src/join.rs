@@ -42,8 +42,8 @@ struct Failed<'a> {
 struct Before {
     /// The worker that it could not use.
     failed: Option<WorkerId>,
-    /// It has had the room's messages, and goes on behind them.
-    has_messages: bool,
+    /// It was told that the room had no messages, and goes on from there.
+    was_empty: bool,
 }
 
 #[derive(Serialize)]
@@ -84,7 +84,16 @@ fn before(body: &[u8]) -> Result<Before, Refused> {
     let AfterFailure { worker } = object(text).ok_or(Refusal::BadJson)?;
     let Some(worker) = worker else { return Ok(Before::default()) };
     let Failed { id, messages } = object(worker.get()).ok_or(Refused::field(Refusal::BadField, "worker"))?;
-    Ok(Before { failed: id.and_then(|id| worker_id(&id)), has_messages: messages.is_some() })
+    Ok(Before {
+        failed: id.and_then(|id| worker_id(&id)),
+        was_empty: messages.is_some_and(|list| is_empty(list.get())),
+    })
+}
+
+/// Whether a list in JSON is empty.
+fn is_empty(list: &str) -> bool {
+    let inside = list.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inside.is_some_and(|inside| inside.trim().is_empty())
 }
 
 /// What is no id of ours names no worker.
@@ -95,11 +104,13 @@ fn worker_id(text: &str) -> Option<WorkerId> {
 
 async fn answer(app: &App, room: &RoomName, before: Before) -> Result<Response, Failure> {
     // The original's library would show these before what its new worker sends it, which may be older.
-    let messages_max = if before.has_messages { 0 } else { app.settings.history_messages_max };
-    let history = Operation::History { channel: room.messages(), messages_max };
+    let history = (!before.was_empty).then(|| Operation::History {
+        channel: room.messages(),
+        messages_max: app.settings.history_messages_max,
+    });
     let workers = app.broker.begin(Operation::Workers)?;
     let stats = app.broker.begin(Operation::Stats { room: room.clone(), skip: 0, limit: 0 })?;
-    let history = app.broker.begin(history)?;
+    let history = history.map(|history| app.broker.begin(history)).transpose()?;
 
     let workers = match workers.answer().await? {
         Answer::Workers(workers) => workers,
@@ -112,10 +123,13 @@ async fn answer(app: &App, room: &RoomName, before: Before) -> Result<Response, 
         Ok(other) => return Err(unexpected(&other).into()),
         Err(_) => RoomStats::default(),
     };
-    let history = match history.answer().await {
-        Ok(Answer::History(history)) => history,
-        Ok(other) => return Err(unexpected(&other).into()),
-        Err(_) => Vec::new(),
+    let history = match history {
+        None => Vec::new(),
+        Some(history) => match history.answer().await {
+            Ok(Answer::History(history)) => history,
+            Ok(other) => return Err(unexpected(&other).into()),
+            Err(_) => Vec::new(),
+        },
     };
 
     let chosen = {
@@ -159,6 +173,8 @@ mod tests {
                 Ok(Some(7)),
             ),
             (format!(r#"{{"worker":{{"id":"{seven}","messages":[]}}}}"#), Ok(Some(7))),
+            (format!(r#"{{"worker":{{"id":"{seven}","messages": [ ] }}}}"#), Ok(Some(7))),
+            (format!(r#"{{"worker":{{"id":"{seven}","messages":{{}}}}}}"#), Ok(Some(7))),
             (r#"{"worker":null}"#.into(), Ok(None)),
             (r#"{"worker":{}}"#.into(), Ok(None)),
             (r#"{"worker":{"id":null}}"#.into(), Ok(None)),
@@ -184,9 +200,9 @@ mod tests {
         for (body, expected) in table {
             let read = before(body.as_bytes());
             assert_eq!(read.map(|one| one.failed), expected.map(|id| id.map(WorkerId)), "{body:.200}");
-            let says = body.contains("\"messages\"");
+            let says = body.contains("\"messages\":[]") || body.contains("[ ]");
             assert!(
-                read.is_err() || read == Ok(Before { has_messages: says, ..read.unwrap_or_default() }),
+                read.is_err() || read == Ok(Before { was_empty: says, ..read.unwrap_or_default() }),
                 "{body}"
             );
         }

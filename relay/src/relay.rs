@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use chatup_broker::contract::BrokerGone;
 use chatup_broker::{BrokerClient, BrokerHandle, Inbox};
 use chatup_core::exchange::{Event, Operation, Ticket, WorkerId};
+use chatup_core::limits::CLOCK_SKEW_S;
 use chatup_core::message::UnixMillis;
 use chatup_core::names::ChannelName;
 use tokio::sync::Notify;
@@ -349,7 +350,10 @@ impl Runner {
                 let mut desk = self.shared.lock();
                 desk.backlog.figures.subscribers =
                     listed.iter().fold(0, |sum, one| one.subscribers.saturating_add(sum));
-                desk.wanted.listed(&listed, self.rounds.answered, self.settings.keep_ms, now_ms);
+                // By whichever worker's clock. (Not at the start: another may have posted until then.)
+                let skew_ms = if self.rounds.answered_ms > 0 { CLOCK_SKEW_S * 1_000 } else { 0 };
+                let before = UnixMillis(self.rounds.answered.0.saturating_sub(skew_ms));
+                desk.wanted.listed(&listed, before, self.settings.keep_ms, now_ms);
                 (self.rounds.answered_ms, self.rounds.answered) = (now_ms, asked);
             }
             Err((_, error)) => {

@@ -5,7 +5,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use chatup_core::exchange::{Answer, ChannelTail, Event, Operation, Ticket};
-use chatup_core::limits::CLOCK_SKEW_S;
 use chatup_core::message::{Publication, UnixMillis, is_deletion, is_unstored, time_of};
 use chatup_core::names::ChannelName;
 use chatup_core::position::Position;
@@ -230,11 +229,7 @@ impl Channel {
         let mut live_from = 0;
         let from = match self.since {
             Since::Beginning(time) | Since::Time(time) => {
-                // By whichever worker's clock.
-                let old = |one: &Publication| {
-                    time_of(&one.payload)
-                        .is_none_or(|said| said.0.saturating_add(CLOCK_SKEW_S * 1_000) < time.0)
-                };
+                let old = |one: &Publication| time_of(&one.payload).is_none_or(|said| said < time);
                 let newer = tail.messages.iter().rposition(old).map(|at| at + 1);
                 // All that is kept was said since then: so may more have been.
                 self.gap = newer.is_none() && !tail.messages.is_empty() && tail.before.offset.0 > 0;

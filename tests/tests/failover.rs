@@ -1,5 +1,6 @@
 //! Redis in its larger forms, with a server of it dying: a group watched by sentinels, and a cluster.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use chatup_tests::{Client, Node, PATIENCE, Redis, http, server};
@@ -99,7 +100,30 @@ fn a_lost_server_of_a_cluster_takes_only_its_own_rooms_with_it() {
     say_until_taken(&mut kept, "before");
     assert_eq!(lost.messages().2[0]["msg"], json!("before"));
     assert_eq!(kept.messages().2[0]["msg"], json!("before"));
+    // A worker whose list of the rooms in which it has people is on the server that dies.
+    let leases = || -> BTreeSet<String> {
+        let answer = nodes[usize::from(registry)].ask("ZRANGE chatup:{workers}:registry:beats 0 -1");
+        answer.split("\r\n").filter(|line| line.len() == 16).map(str::to_owned).collect()
+    };
+    let (mut known, mut others) = (leases(), Vec::new());
+    let (mut other, lease) = loop {
+        let worker = Node::worker(&url, &state, &[]);
+        let beats = format!(":{}\r\n", known.len() + 1);
+        nodes[usize::from(registry)]
+            .wait_for("ZCARD chatup:{workers}:registry:beats", |count| count == beats);
+        let lease = leases().difference(&known).next().expect("a new lease").clone();
+        known.insert(lease.clone());
+        let answer = nodes[0].ask(&format!("CLUSTER KEYSLOT chatup:rooms:{lease}"));
+        let slot: u16 = answer.trim_start_matches(':').trim().parse().expect("a slot");
+        if (slot / share).min(2) == dying {
+            break (worker, lease);
+        }
+        others.push(worker);
+        assert!(known.len() < 40, "no lease comes there");
+    };
     nodes[usize::from(dying)].process.kill();
+    // He comes all the same.
+    let comes = enter(&other, &state, &kept_room);
     let refused = lost.call(json!({ "call": "say", "msg": "x" }));
     assert_eq!(refused["error"]["code"], json!("unavailable"), "{refused}");
     say_until_taken(&mut kept, "meanwhile");
@@ -112,4 +136,15 @@ fn a_lost_server_of_a_cluster_takes_only_its_own_rooms_with_it() {
     assert_eq!(after["offset"], json!(2), "nothing of it was lost: {after}");
     assert_eq!(lost.messages().2[0]["msg"], json!("after"));
     counts(1, 1);
+    // And is found when his worker dies.
+    let members = |count: u64| {
+        let key = format!("ZCARD chatup:{{{kept_room}}}:members");
+        nodes[usize::from(living)].wait_for(&key, |members| members == format!(":{count}\r\n"));
+    };
+    members(2);
+    let listed = format!("SISMEMBER chatup:rooms:{lease} {kept_room}");
+    nodes[usize::from(dying)].wait_for(&listed, |listed| listed == ":1\r\n");
+    other.process.kill();
+    members(1);
+    drop(comes);
 }

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use chatup_tests::nginx::{self, Nginx};
 use chatup_tests::{Client, PATIENCE, Server, server};
@@ -226,5 +226,41 @@ fn a_proxy_in_front_is_believed_if_it_is_the_one_that_was_named() {
             }
             folder.map(std::fs::remove_dir_all);
         }
+    }
+}
+
+#[test]
+fn streams_that_nginx_compresses_come_at_once_all_the_same() {
+    let server = Server::start(&["--set=pushstream.enabled=true"]);
+    let port = nginx::free_port();
+    let listen = format!("listen 127.0.0.1:{port}");
+    let changes = [("listen 80", &*listen), ("127.0.0.1:42633", &*server.worker), ("#gzip", "gzip")];
+    let checked = Nginx::checked(&nginx::file("pushstream.conf"), &changes);
+    let _nginx = Nginx::start(&checked, port);
+    let mut ada = Client::connect(&server.worker);
+    ada.enter(&server.token_for("Ada"), "lobby");
+    for path in ["/sub/m_lobby", "/ev/m_lobby"] {
+        let url = format!("http://127.0.0.1:{port}{path}.b1");
+        let mut curl = Command::new("curl")
+            .args(["-sS", "-N", "-i", "--compressed", "--max-time", "30", &url])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("curl");
+        let (said, mut heard) = (format!("at once by {path}"), String::new());
+        let mut answer = curl.stdout.take().expect("its output");
+        let mut bytes = [0; 4_096];
+        while !heard.contains(&said) {
+            let count = answer.read(&mut bytes).expect("it goes on");
+            assert!(count > 0, "it ended: {heard}");
+            let first = heard.is_empty();
+            heard.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            if first {
+                // The stream is there, and has been told of nothing yet.
+                ada.ok(json!({ "call": "say", "msg": said }));
+            }
+        }
+        curl.kill().expect("it runs on");
+        curl.wait().expect("it ends");
+        assert!(heard.contains("Content-Encoding: gzip"), "{heard}");
     }
 }

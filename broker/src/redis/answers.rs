@@ -45,7 +45,12 @@ impl Broker {
             } else if !unusable && self.may_complain() {
                 tracing::error!("Redis refuses: {text}");
             }
-            self.lost(asked);
+            match asked {
+                Asked::Listed(worker, _, room) if !unusable && !MOVED.contains(&error.code()) => {
+                    self.not_listed(worker, &room);
+                }
+                asked => self.lost(asked),
+            }
             return if unusable { Err(text) } else { Ok(()) };
         }
         match self.read(&asked, value) {
@@ -193,7 +198,7 @@ impl Broker {
             Asked::Join(None, room, MemberKey { worker, .. })
             | Asked::Viewers(worker, room)
             | Asked::Unlisted(worker, room) => self.presence.borrow_mut().doubt_room(worker, room),
-            Asked::Listed(worker, _, room) => self.not_listed(worker, &room),
+            Asked::Listed(worker, _, room) => self.perhaps_listed(worker, &room),
             Asked::Leave(asker, worker, room) => {
                 self.presence.borrow_mut().doubt_room(worker, room);
                 if let Some(asker) = asker {

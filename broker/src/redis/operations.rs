@@ -27,7 +27,8 @@ impl Broker {
     /// Carries an operation out, as far as that goes without Redis's answer.
     pub(super) fn carry_out(&mut self, asker: Asker, operation: Operation) {
         let tag = tag_of(&operation);
-        let questions = self.nodes.questions(tag) + self.waiting_tellings;
+        let waiting = if matches!(operation, Operation::Join { .. }) { self.waiting_tellings } else { 0 };
+        let questions = self.nodes.questions(tag) + waiting;
         let refusal = match (self.is_up(tag), questions < REDIS_QUESTIONS_MAX) {
             (true, true) => None,
             (false, _) => Some(Refusal::Unavailable),
@@ -87,7 +88,11 @@ impl Broker {
             Operation::Leave { room, member } => {
                 let left = self.presence.borrow_mut().left(&room, member);
                 match left {
-                    Some(left) if self.is_up(room.as_str()) => {
+                    // Behind his coming, where that waits.
+                    Some(left)
+                        if self.is_up(room.as_str())
+                            || self.presence.borrow().is_waiting(member.worker, &room) =>
+                    {
                         let (connection, public) = (member.connection, left.public);
                         self.tell(member.worker, &room, Telling::Leave { asker, connection, public });
                     }
@@ -193,11 +198,18 @@ impl Broker {
     }
 
     fn viewers(&mut self, asker: Asker, worker: WorkerId, shard: u16, counts: Vec<(RoomName, u32)>) {
+        let mut waits = None;
         for (room, count) in counts {
             let sum = self.presence.borrow_mut().viewers(worker, shard, &room, count);
-            self.tell(worker, &room, Telling::Viewers { sum });
+            if self.tell(worker, &room, Telling::Viewers { sum }) {
+                waits = Some(room);
+            }
         }
-        self.answer(asker, Answer::Done);
+        match waits {
+            // Rooms are listed in the order in which that was asked for.
+            Some(room) => drop(self.tell(worker, &room, Telling::Told { asker })),
+            None => self.answer(asker, Answer::Done),
+        }
     }
 
     pub(super) fn forget_if_empty(&self, worker: WorkerId, room: &RoomName) {

@@ -68,7 +68,7 @@ pub(crate) async fn reconcile(
     match only {
         Some(only) => {
             // Those where nobody is any more too: perhaps Redis says otherwise.
-            has_rooms(&desk, lease, rooms.intersection(&only)).await?;
+            has_rooms(&desk, lease, only.iter()).await?;
             rooms = only;
         }
         None => {

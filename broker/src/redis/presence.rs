@@ -116,6 +116,12 @@ impl Presence {
         self.workers.get_mut(&worker)
     }
 
+    /// Whether something waits for a room of a worker to be listed.
+    pub(crate) fn is_waiting(&self, worker: WorkerId, room: &RoomName) -> bool {
+        let of = self.workers.get(&worker).and_then(|own| own.rooms.get(room));
+        of.is_some_and(|of| !of.waiting.is_empty())
+    }
+
     /// The worker ends.
     pub(crate) fn retire(&mut self, worker: WorkerId) -> Option<Own> {
         self.workers.remove(&worker)

@@ -1,9 +1,10 @@
 //! What Redis is told of a room's people, and that it is told of nobody before it has said that it lists the
-//! room under the worker's lease: whoever buries the worker looks only in rooms that are listed.
+//! room under the worker's lease: whoever buries the worker looks only in rooms that are listed. Only where the
+//! list's own server cannot be asked, and the room's can, is it told all the same, and listed later.
 
 use std::sync::Arc;
 
-use chatup_core::exchange::{MemberKey, WorkerId};
+use chatup_core::exchange::{Answer, MemberKey, WorkerId};
 use chatup_core::names::{RoomName, UserName};
 use serde_json::value::RawValue;
 
@@ -15,9 +16,24 @@ use super::presence::{Own, member_text};
 /// What is to be told of a worker's people in a room.
 #[derive(Debug)]
 pub(crate) enum Telling {
-    Join { asker: Asker, connection: u64, name: UserName, public: Arc<RawValue> },
-    Leave { asker: Asker, connection: u64, public: Arc<RawValue> },
-    Viewers { sum: u64 },
+    Join {
+        asker: Asker,
+        connection: u64,
+        name: UserName,
+        public: Arc<RawValue>,
+    },
+    Leave {
+        asker: Asker,
+        connection: u64,
+        public: Arc<RawValue>,
+    },
+    Viewers {
+        sum: u64,
+    },
+    /// Nothing more: who asked for what stands before is answered.
+    Told {
+        asker: Asker,
+    },
 }
 
 impl Telling {
@@ -28,17 +44,21 @@ impl Telling {
 }
 
 impl Broker {
-    /// Tells Redis, in turn: at once where it lists the room, else when it does.
-    pub(super) fn tell(&mut self, worker: WorkerId, room: &RoomName, telling: Telling) {
+    /// Tells Redis, in turn: at once where it lists the room, else when it does. Returns whether that waits.
+    pub(super) fn tell(&mut self, worker: WorkerId, room: &RoomName, telling: Telling) -> bool {
         let lease = self.lease(worker);
         let ask = {
             let mut presence = self.presence.borrow_mut();
             let of = presence.worker(worker).rooms.entry(room.clone()).or_default();
             let listed = of.listed == Some(lease) || telling.is_removal();
-            if listed && of.waiting.is_empty() {
+            let away = !self.nodes.is_up(&self.desk.keys.rooms(lease));
+            if (listed || away) && of.waiting.is_empty() {
+                if !listed {
+                    presence.doubt_room(worker, room.clone());
+                }
                 drop(presence);
                 self.tell_now(worker, lease, room, telling);
-                return;
+                return false;
             }
             of.waiting.push(telling);
             of.waiting.len() == 1
@@ -47,9 +67,10 @@ impl Broker {
         if ask {
             self.desk.list_room(room, worker, lease);
         }
+        true
     }
 
-    fn tell_now(&self, worker: WorkerId, lease: Lease, room: &RoomName, telling: Telling) {
+    fn tell_now(&mut self, worker: WorkerId, lease: Lease, room: &RoomName, telling: Telling) {
         let (cmd, asked) = match telling {
             Telling::Join { asker, connection, name, public } => {
                 let member = MemberKey { worker, connection };
@@ -63,6 +84,7 @@ impl Broker {
             Telling::Viewers { sum } => {
                 (self.desk.viewers(room, lease, sum), Asked::Viewers(worker, room.clone()))
             }
+            Telling::Told { asker } => return self.answer(asker, Answer::Done),
         };
         self.desk.ask(room.as_str(), cmd, asked);
     }
@@ -84,22 +106,38 @@ impl Broker {
             of.listed = Some(lease);
             std::mem::take(&mut of.waiting)
         };
+        // The answers to these take the room from the list again, if nobody is left.
+        self.tell_all(worker, lease, room, waiting);
+    }
+
+    fn tell_all(&mut self, worker: WorkerId, lease: Lease, room: &RoomName, waiting: Vec<Telling>) {
         self.waiting_tellings -= waiting.len();
         for telling in waiting {
             self.tell_now(worker, lease, room, telling);
         }
-        self.forget_if_empty(worker, room);
     }
 
-    /// Redis has refused to list a room, or cannot be asked: what has waited for that is not told.
+    /// Redis has refused to list a room: what has waited for that is not told.
     pub(super) fn not_listed(&mut self, worker: WorkerId, room: &RoomName) {
-        let waiting = {
-            let mut presence = self.presence.borrow_mut();
-            let of = presence.get_mut(worker).and_then(|own| own.rooms.get_mut(room));
-            of.map(|of| std::mem::take(&mut of.waiting)).unwrap_or_default()
-        };
-        self.presence.borrow_mut().doubt_room(worker, room.clone());
+        let waiting = self.take_waiting(worker, room);
         self.not_told(worker, room, waiting);
+    }
+
+    /// There is no answer, as when the list's server has gone: what has waited is told all the same, if the room's
+    /// server can be asked.
+    pub(super) fn perhaps_listed(&mut self, worker: WorkerId, room: &RoomName) {
+        let waiting = self.take_waiting(worker, room);
+        if !waiting.is_empty() {
+            let lease = self.lease(worker);
+            self.tell_all(worker, lease, room, waiting);
+        }
+    }
+
+    fn take_waiting(&mut self, worker: WorkerId, room: &RoomName) -> Vec<Telling> {
+        let mut presence = self.presence.borrow_mut();
+        presence.doubt_room(worker, room.clone());
+        let of = presence.get_mut(worker).and_then(|own| own.rooms.get_mut(room));
+        of.map(|of| std::mem::take(&mut of.waiting)).unwrap_or_default()
     }
 
     /// A worker ends, and with it what has waited for its rooms to be listed. Returns what was known of it.
@@ -120,6 +158,10 @@ impl Broker {
                 }
                 Telling::Leave { asker, .. } => Asked::Leave(Some(asker), worker, room.clone()),
                 Telling::Viewers { .. } => Asked::Viewers(worker, room.clone()),
+                Telling::Told { asker } => {
+                    self.answer(asker, Answer::Done);
+                    continue;
+                }
             });
         }
     }

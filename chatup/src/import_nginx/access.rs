@@ -43,8 +43,11 @@ impl<'a> Walk<'a> {
             }
             Guard::Nobody => {
                 // The first that fits counts: what is meant for everybody would go before these.
+                let mut let_in = false;
                 for rule in scope.level.iter().copied().filter(|one| matches!(one.name(), "allow" | "deny")) {
-                    if rule.word(1).is_some_and(is_everybody) {
+                    let everybody = rule.word(1).is_some_and(is_everybody);
+                    let_in |= everybody && rule.name() == "allow";
+                    if everybody && let_in {
                         self.edits.remove(rule);
                     }
                 }
@@ -138,12 +141,18 @@ fn guard(scope: &Scope<'_, '_>) -> Guard {
     let rules = scope.nearest(&["allow", "deny"]);
     // The first that fits counts.
     let (mut open, mut denies_rest, mut allowed) = (false, false, Vec::new());
+    // Of either kind of address.
+    let (mut denies_v4, mut denies_v6) = (false, false);
     for rule in rules {
         let Some(who) = rule.word(1) else { continue };
         match rule.name() {
             "allow" if is_everybody(who) => open = true,
             "allow" => allowed.push(who),
-            _ => denies_rest = who == "all",
+            _ => {
+                denies_v4 |= who == "all" || (mask(who) == Some(0) && !who.contains(':'));
+                denies_v6 |= who == "all" || (mask(who) == Some(0) && who.contains(':'));
+                denies_rest = denies_v4 && denies_v6;
+            }
         }
         if open || denies_rest {
             break;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::files::level;
 use super::parse::Directive;
-use super::value::Piece;
+use super::value::{Piece, pieces};
 
 /// What names of variables begin with that hold what the client sent, undecoded.
 const RAW: [&str; 3] = ["arg_", "http_", "cookie_"];
@@ -35,30 +35,52 @@ const ARGUMENTS: &str = "args";
 
 /// Whom the configuration assigns something to: such a variable is what that is, whatever its name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Variables(Rc<BTreeSet<String>>);
+pub(super) struct Variables {
+    assigned: Rc<BTreeSet<String>>,
+    /// Those of maps, which choose among plain words and what the client sent.
+    chosen: Rc<BTreeSet<String>>,
+}
 
 impl Variables {
     /// All that directives assign to, and the names of groups in the files' texts.
     pub(super) fn of(directives: &[&Directive], texts: &[&str]) -> Variables {
-        let mut names = BTreeSet::new();
-        gather(directives, &mut names);
+        let (mut names, mut maps) = (BTreeSet::new(), Vec::new());
+        gather(directives, &mut names, &mut maps);
         for text in texts {
             names.extend(text.split("(?").skip(1).filter_map(group_name).map(str::to_ascii_lowercase));
         }
-        Variables(Rc::new(names))
+        let name_of = |map: &&Directive| assigned(map).map(str::to_ascii_lowercase);
+        let all = names.iter().cloned().chain(maps.iter().filter_map(name_of)).collect();
+        let others = Variables { assigned: Rc::new(all), ..Variables::default() };
+        let (chosen, made): (Vec<_>, Vec<_>) = maps.iter().partition(|map| others.chooses(map));
+        names.extend(made.iter().copied().filter_map(name_of));
+        let chosen =
+            chosen.iter().copied().filter_map(name_of).filter(|name| !names.contains(name)).collect();
+        Variables { assigned: Rc::new(names), chosen: Rc::new(chosen) }
+    }
+
+    /// Whether a map's values are plain words and what the client sent.
+    fn chooses(&self, map: &Directive) -> bool {
+        let unread = |one: &Directive| one.name() == "include" && one.included.is_empty();
+        let safe = |value: Vec<Piece>| self.unsafe_in_header(&value).is_none();
+        !map.inside().iter().any(unread)
+            && level(map.inside()).iter().all(|entry| match (entry.name(), entry.word(1)) {
+                (name, None) => matches!(name, "hostnames" | "volatile"),
+                (_, Some(value)) => pieces(value).is_ok_and(safe),
+            })
     }
 
     fn is_among(&self, name: &str, begins: &[&str]) -> bool {
         let name = name.to_ascii_lowercase();
         let of_url = name.starts_with("arg_") && self.makes_arguments();
         begins.iter().any(|begin| name.len() > begin.len() && name.starts_with(begin))
-            && !self.0.contains(&name)
+            && !self.assigned.contains(&name)
             && !of_url
     }
 
     /// Whether the configuration puts something into the URL's arguments that may be decoded.
     pub(super) fn makes_arguments(&self) -> bool {
-        self.0.contains(ARGUMENTS)
+        self.assigned.contains(ARGUMENTS)
     }
 
     /// Whether it is an argument of the URL, as it was sent.
@@ -68,7 +90,8 @@ impl Variables {
 
     /// Whether it is what the client sent, as it was sent.
     pub(super) fn is_sent(&self, piece: &Piece) -> bool {
-        matches!(piece, Piece::Variable(name) if self.is_among(name, &RAW))
+        let Piece::Variable(name) = piece else { return false };
+        self.is_among(name, &RAW) || self.chosen.contains(&name.to_ascii_lowercase())
     }
 
     /// What of a text must not come into a header: the first variable that may hold a line break, or a line
@@ -104,19 +127,26 @@ pub(super) fn assigned(directive: &Directive) -> Option<&str> {
     word?.strip_prefix('$')
 }
 
-fn gather(directives: &[&Directive], names: &mut BTreeSet<String>) {
+fn gather<'a>(directives: &[&'a Directive], names: &mut BTreeSet<String>, maps: &mut Vec<&'a Directive>) {
     for directive in directives {
+        if directive.name() == "map" {
+            maps.push(directive);
+            continue;
+        }
         names.extend(assigned(directive).map(str::to_ascii_lowercase));
         // Groups by number are encoded there, others are not.
-        let arguments = (directive.name() == "rewrite")
-            .then(|| directive.word(2).and_then(|target| target.split_once('?')))
-            .flatten();
+        let target = match directive.name() {
+            "rewrite" => directive.word(2),
+            "try_files" | "error_page" => directive.words.last().map(|word| word.text.as_str()),
+            _ => None,
+        };
+        let arguments = target.and_then(|target| target.split_once('?'));
         let is_name =
             |next: &str| !next.is_empty() && !next.starts_with(|first: char| first.is_ascii_digit());
         if arguments.is_some_and(|(_, arguments)| arguments.split('$').skip(1).any(is_name)) {
             names.insert(ARGUMENTS.to_owned());
         }
-        gather(&level(directive.inside()), names);
+        gather(&level(directive.inside()), names, maps);
     }
 }
 
@@ -131,7 +161,6 @@ fn group_name(behind: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::import_nginx::parse::parse;
-    use crate::import_nginx::value::pieces;
 
     #[test]
     fn what_may_be_in_a_header() {
@@ -147,7 +176,15 @@ mod tests {
             ("", "$http_", Some("$http_")),
             ("set $http_x $uri;", "$http_x", Some("$http_x")),
             ("server { if ($a) { set_unescape_uri $ARG_id $arg_id; } }", "$arg_id", Some("$arg_id")),
-            ("map $uri $cookie_c { default a; }", "$cookie_c", Some("$cookie_c")),
+            ("map $uri $cookie_c { default a; }", "$cookie_c", None),
+            ("map $uri $cookie_c { default $uri; }", "$cookie_c", Some("$cookie_c")),
+            ("map $http_origin $o { default \"\"; ~^https $http_origin; }", "$o", None),
+            ("map $http_origin $o { ~^(?<x>.*) $x; }", "$o", Some("$o")),
+            ("map $http_origin $o { ~^(.*) $1; }", "$o", Some("$o")),
+            ("map $a $o { include other; }", "$o", Some("$o")),
+            ("map $a $o { default b; } map $a $o { default $uri; }", "$o", Some("$o")),
+            ("map $a $o { default b; } server { set $o $uri; }", "$o", Some("$o")),
+            ("map $a $arg_x { default $uri; } map $a $o { default $arg_x; }", "$o", Some("$o")),
             ("auth_request_set $arg_u $sent_http_u;", "$arg_u", Some("$arg_u")),
             ("location ~ ^/(?<arg_id>.*) { }", "$arg_id", Some("$arg_id")),
             ("location ~ \"^/(?P<arg_id>.*)\" { }", "$arg_id", Some("$arg_id")),
@@ -155,6 +192,9 @@ mod tests {
             ("set $args id=$uri;", "$arg_id", Some("$arg_id")),
             ("rewrite ^ /x?id=$uri;", "$arg_id", Some("$arg_id")),
             ("rewrite ^/(.*) /x?id=$1;", "$arg_id", None),
+            ("try_files $uri /x?id=$uri;", "$arg_id", Some("$arg_id")),
+            ("error_page 404 /x?id=$uri;", "$arg_id", Some("$arg_id")),
+            ("error_page 404 /x?id=1;", "$arg_id", None),
             ("limit_req_zone $arg_id zone=a:1m rate=1r/s; set_real_ip_from ::1;", "$arg_id", None),
         ];
         for (text, value, expected) in table {

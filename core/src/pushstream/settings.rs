@@ -181,8 +181,8 @@ pub struct Settings {
     pub subscribers_max: usize,
     /// Messages of a channel that newcomers may be sent, at most.
     pub stored_max: u32,
-    /// Of these, what is sent at most to whoever asks from the beginning of time: the original's pages have had
-    /// as many from the dispatcher, and show what is older behind them.
+    /// Of these, what is sent at most to a WebSocket that asks from the beginning of time: the original's pages
+    /// have had as many from the dispatcher, and show what is older behind them.
     pub newcomers_max: u32,
     /// For how long they may be sent one, in milliseconds.
     pub message_ttl_ms: Option<u64>,

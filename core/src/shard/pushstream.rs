@@ -181,7 +181,12 @@ impl Shard {
         let entry = self.channels.at_mut(channel)?;
         let times = (self.flush_interval_ms, self.now.unix.0);
         let gone = (entry.deleted_at, &entry.unstored);
-        let wanted = Wanted::of(&self.services.pushstream, since, times, gone);
+        let mut wanted = Wanted::of(&self.services.pushstream, since, times, gone);
+        // The original's pages come by WebSocket. A poll in vain is told its own place again: who asks from the
+        // beginning of time may have been here before.
+        if location.mode != Mode::WebSocket {
+            wanted.newcomers_max = u32::MAX;
+        }
         let log = entry.log.as_ref()?;
         Some(entry.forms.begin(log, &entry.name, (form, location), &wanted, own_bytes_max))
     }
